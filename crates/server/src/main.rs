@@ -1,0 +1,2 @@
+//! The gannet server.
+fn main() {}
