@@ -1,0 +1,87 @@
+//! The receive buffer: one per driver, lent to one connection at a time.
+//!
+//! ```text
+//!   | … headroom … | tail | received …            | spare |
+//!                  ^ view ^ receive point
+//! ```
+//! Invariant: the receive point never moves, so the kernel copies to an address that is 64-byte aligned and lies in the
+//! middle of a page. Zen 3 and 4 copy with `rep movsb` 15 to 25 times slower when the offsets of source and destination
+//! inside their pages differ by 1 to 15 bytes; a tail therefore goes in front of the receive point instead of moving it.
+
+/// The most that one receive takes, in bytes: a 64 KiB message with its header fits, and it is the read budget of a
+/// connection in one turn.
+pub const RECEIVE_BYTES_MAX: usize = 256 * 1024;
+
+/// The longest tail that fits in front of the received bytes, in bytes.
+pub const HEADROOM_BYTES: usize = 512;
+
+const PAGE_BYTES: usize = 4096;
+/// Where in its page the receive point lies.
+const POINT_IN_PAGE: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct ReceiveBuffer {
+    memory: Vec<u8>,
+    point: usize,
+    received: usize,
+    tail: usize,
+}
+
+impl ReceiveBuffer {
+    pub(crate) fn new() -> Self {
+        let memory = vec![0; RECEIVE_BYTES_MAX + 2 * PAGE_BYTES];
+        let point = memory.as_ptr().align_offset(PAGE_BYTES) + POINT_IN_PAGE;
+        Self { memory, point, received: 0, tail: 0 }
+    }
+
+    /// Where the kernel may write.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        &mut self.memory[self.point..self.point + RECEIVE_BYTES_MAX]
+    }
+
+    /// Notes that `bytes` were written to the front of [`Self::space`].
+    pub(crate) fn set_received(&mut self, bytes: usize) {
+        self.received = bytes;
+        self.tail = 0;
+    }
+
+    /// The tail and the received bytes behind it.
+    pub(crate) fn view(&mut self, tail: &[u8]) -> &mut [u8] {
+        let start = self.point - tail.len();
+        self.memory[start..self.point].copy_from_slice(tail);
+        self.tail = tail.len();
+        &mut self.memory[start..self.point + self.received]
+    }
+
+    /// The first `bytes` of the view.
+    pub(crate) fn front(&self, bytes: usize) -> &[u8] {
+        let start = self.point - self.tail;
+        &self.memory[start..start + bytes]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_receive_point_is_aligned_whatever_tail_is_put_in_front() {
+        let mut buffer = ReceiveBuffer::new();
+        assert_eq!(buffer.space().as_ptr() as usize % PAGE_BYTES, POINT_IN_PAGE);
+        buffer.space()[..3].copy_from_slice(b"def");
+        buffer.set_received(3);
+        assert_eq!(buffer.view(b"abc"), b"abcdef");
+        assert_eq!(buffer.space().as_ptr() as usize % PAGE_BYTES, POINT_IN_PAGE);
+        assert_eq!(buffer.front(4), b"abcd");
+    }
+
+    #[test]
+    fn a_new_receive_forgets_the_tail_of_the_last() {
+        let mut buffer = ReceiveBuffer::new();
+        buffer.set_received(1);
+        buffer.view(b"xy");
+        buffer.space()[..2].copy_from_slice(b"ab");
+        buffer.set_received(2);
+        assert_eq!(buffer.front(2), b"ab");
+    }
+}
