@@ -1,0 +1,158 @@
+//! The state of one connection after the opening handshake. Invariant: after a Close frame was written nothing
+//! follows it, and after an error or the peer's Close nothing more is delivered.
+
+mod assembly;
+mod receive;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::close::Close;
+use crate::frame::Role;
+use crate::message::Message;
+use crate::{Config, ProtocolError, Received};
+
+use assembly::Assembly;
+pub(crate) use assembly::HEADER_ROOM;
+
+/// Where a connection is in its life (RFC 6455 §4.1, §7.1; the names are those of the W3C API).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyState {
+    /// The opening handshake is not finished; there is no [`Connection`] yet.
+    Connecting,
+    /// Messages go both ways.
+    Open,
+    /// This end sent a Close frame and waits for the peer's.
+    Closing,
+    /// Both Close frames were exchanged, or the connection failed.
+    Closed,
+}
+
+/// What a peer did.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A message is complete.
+    Message(Message<'a>),
+    /// The peer sent a Ping; the Pong is already written.
+    Ping(&'a [u8]),
+    /// The peer sent a Pong.
+    Pong(&'a [u8]),
+    /// The peer sent a Close frame; the echo is already written if it was due. The last event.
+    Close(Close<'a>),
+}
+
+/// The caller's source of masking keys for a client.
+///
+/// RFC 6455 §5.3: every frame takes a fresh key that the peer cannot predict.
+pub struct MaskingKeys(Box<dyn FnMut() -> [u8; 4] + Send>);
+
+impl MaskingKeys {
+    /// Wraps a function that returns a fresh unpredictable key each time.
+    pub fn new(next_key: impl FnMut() -> [u8; 4] + Send + 'static) -> Self {
+        Self(Box::new(next_key))
+    }
+}
+
+impl fmt::Debug for MaskingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MaskingKeys").finish_non_exhaustive()
+    }
+}
+
+/// One end of a WebSocket connection after the opening handshake. It owns a buffer only while a message arrives
+/// in pieces.
+#[derive(Debug)]
+pub struct Connection {
+    state: State,
+    /// The message that is arriving in pieces.
+    assembly: Option<Box<Assembly>>,
+    /// The keys of a client; a server has none.
+    keys: Option<Box<MaskingKeys>>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// Our Close was sent, the peer's was not received.
+    CloseSent,
+    /// Both were exchanged.
+    Closed,
+    /// The connection failed, and our Close was sent.
+    Failed(Box<ProtocolError>),
+}
+
+impl Connection {
+    /// The server's end of a connection.
+    #[must_use]
+    pub const fn server() -> Self {
+        Self { state: State::Open, assembly: None, keys: None }
+    }
+
+    /// The client's end of a connection.
+    #[must_use]
+    pub fn client(keys: MaskingKeys) -> Self {
+        Self { state: State::Open, assembly: None, keys: Some(Box::new(keys)) }
+    }
+
+    /// Which end this is.
+    #[must_use]
+    #[inline]
+    pub const fn role(&self) -> Role {
+        if self.keys.is_some() { Role::Client } else { Role::Server }
+    }
+
+    /// Where the connection is in its life; never [`ReadyState::Connecting`].
+    #[must_use]
+    pub const fn ready_state(&self) -> ReadyState {
+        match self.state {
+            State::Open => ReadyState::Open,
+            State::CloseSent => ReadyState::Closing,
+            State::Closed | State::Failed(_) => ReadyState::Closed,
+        }
+    }
+
+    /// Whether this end wrote a Close frame: nothing may be sent any more.
+    #[must_use]
+    #[inline]
+    pub const fn is_close_sent(&self) -> bool {
+        !matches!(self.state, State::Open)
+    }
+
+    /// Whether the peer's Close frame arrived.
+    #[must_use]
+    pub const fn is_close_received(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether a message has begun to arrive and is not complete.
+    #[must_use]
+    pub const fn is_message_begun(&self) -> bool {
+        self.assembly.is_some()
+    }
+
+    /// Parses `received` up to the next event.
+    ///
+    /// Contract: *call until it returns nothing, send what was written, keep [`Received::unparsed`].* On the wire
+    /// [`Received::replies`] comes first, then `out`. Pongs, the echo of a Close and the Close that reports an
+    /// error are written here, in place or appended to `out`.
+    ///
+    /// After this end sent a Close, messages and control frames are still checked but not delivered, until the
+    /// peer's Close. After the peer's Close all bytes are ignored.
+    ///
+    /// # Errors
+    /// The rule that the peer broke. The error is sticky: later calls deliver nothing and return it again.
+    #[inline]
+    pub fn poll_event<'a>(
+        &mut self,
+        config: &Config,
+        received: &'a mut Received<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        match self.short_message(config, received) {
+            Some((kind, placed)) => self.deliver(kind, placed, received, out).map(Some),
+            None => self.poll_any(config, received, out),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The receiving half: frames to events. Invariant: the events and errors do not depend on how the transport
+//! cut the bytes.
+
+use super::assembly::{Assembly, Progress};
+use super::{Connection, Event, State};
+use crate::frame::{self, Header, Opcode};
+use crate::message::{Assembled, Message, MessageKind, Payload, Source};
+use crate::received::{Placed, Received};
+use crate::{Config, ProtocolError, close, utf8};
+
+/// What the next frame completed. It borrows nothing, so that the search can go on when it is not delivered.
+enum Arrival {
+    /// A message in one frame that lies in the lent bytes.
+    Whole(MessageKind, Placed),
+    /// The last piece of a message.
+    Assembled(Assembled),
+    /// A control frame.
+    Control(Opcode, Placed),
+}
+
+/// What parsing one frame, or a piece of one, came to.
+enum Step {
+    /// More bytes are needed.
+    Starved,
+    /// Part of a message was taken in.
+    Advanced,
+    Arrived(Arrival),
+}
+
+impl Connection {
+    /// The hot path: a whole short message to an open server, with nothing in progress.
+    #[inline]
+    pub(super) fn short_message(
+        &self,
+        config: &Config,
+        received: &mut Received<'_>,
+    ) -> Option<(MessageKind, Placed)> {
+        let idle_server = matches!(self.state, State::Open) && self.assembly.is_none() && self.keys.is_none();
+        let unparsed = received.unparsed();
+        let message = frame::parse_short_message(*unparsed.first_chunk()?)?;
+        let here = message.payload_len <= unparsed.len().saturating_sub(message.header_len);
+        if !(idle_server && here && message.payload_len <= config.message_bytes_max) {
+            return None;
+        }
+        let placed = received.place(message.header_len, message.payload_len, Some(message.masking_key));
+        Some((message.kind, placed))
+    }
+
+    /// Delivers a message that lies in the lent bytes.
+    #[inline]
+    pub(super) fn deliver<'a>(
+        &mut self,
+        kind: MessageKind,
+        placed: Placed,
+        received: &'a mut Received<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Event<'a>, ProtocolError> {
+        let (bytes, room) = received.lend(placed);
+        let payload = match kind {
+            MessageKind::Binary => Payload::Binary(bytes),
+            MessageKind::Text => match utf8::validate(bytes) {
+                Ok(text) => Payload::Text(text),
+                Err(error) => return Err(self.fail_with(error.into(), out)),
+            },
+        };
+        Ok(Event::Message(Message(Source::Lent(payload, room))))
+    }
+
+    /// The general path: any frame in any state.
+    pub(super) fn poll_any<'a>(
+        &mut self,
+        config: &Config,
+        received: &'a mut Received<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        let arrival = match self.next_arrival(config, received) {
+            Ok(Some(arrival)) => arrival,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(self.fail_with(error, out)),
+        };
+        match arrival {
+            Arrival::Whole(kind, placed) => self.deliver(kind, placed, received, out),
+            Arrival::Assembled(message) => Ok(Event::Message(Message(Source::Assembled(message)))),
+            Arrival::Control(opcode, placed) => self.take_control(opcode, placed, received, out),
+        }
+        .map(Some)
+    }
+
+    /// Parses up to the next arrival that is to be delivered.
+    fn next_arrival(
+        &mut self,
+        config: &Config,
+        received: &mut Received<'_>,
+    ) -> Result<Option<Arrival>, ProtocolError> {
+        loop {
+            match &self.state {
+                State::Open | State::CloseSent => {}
+                // RFC 6455 §5.5.1: whatever follows the peer's Close is not data of this connection.
+                State::Closed => {
+                    received.skip_all();
+                    return Ok(None);
+                }
+                State::Failed(error) => {
+                    received.skip_all();
+                    return Err(**error);
+                }
+            }
+            let arrival = match self.step(config, received)? {
+                Step::Starved => return Ok(None),
+                Step::Advanced => continue,
+                Step::Arrived(arrival) => arrival,
+            };
+            if matches!(self.state, State::Open) || matches!(arrival, Arrival::Control(Opcode::Close, _)) {
+                return Ok(Some(arrival));
+            }
+            // After our Close a message is checked and dropped.
+            if let Arrival::Whole(MessageKind::Text, placed) = arrival {
+                utf8::validate(received.lend(placed).0)?;
+            }
+        }
+    }
+
+    fn step(&mut self, config: &Config, received: &mut Received<'_>) -> Result<Step, ProtocolError> {
+        if let Some(assembly) = &mut self.assembly
+            && let Some(remaining) = assembly.frame_remaining()
+        {
+            let progress = assembly.add(received.take_payload(remaining))?;
+            return Ok(self.after_piece(progress));
+        }
+        let Some((header, header_len)) = frame::parse_header(received.unparsed(), self.role())? else {
+            return Ok(Step::Starved);
+        };
+        if header.opcode.is_control() {
+            return Ok(control_frame(&header, header_len, received));
+        }
+        self.check_data_frame(config, &header)?;
+        let unfragmented = header.fin && header.opcode != Opcode::Continuation;
+        if unfragmented && let Some(payload_len) = whole_payload_len(&header, header_len, received) {
+            let kind = kind_of(header.opcode);
+            let placed = received.place(header_len, payload_len, header.masking_key);
+            return Ok(Step::Arrived(Arrival::Whole(kind, placed)));
+        }
+        received.skip_header(header_len);
+        let new = || Box::new(Assembly::new(kind_of(header.opcode)));
+        self.assembly.get_or_insert_with(new).begin_frame(&header);
+        Ok(Step::Advanced)
+    }
+
+    fn after_piece(&mut self, progress: Progress) -> Step {
+        match progress {
+            Progress::Cut => Step::Starved,
+            Progress::FrameComplete => Step::Advanced,
+            Progress::MessageComplete => match self.assembly.take() {
+                Some(assembly) => Step::Arrived(Arrival::Assembled(assembly.into_message())),
+                None => Step::Advanced,
+            },
+        }
+    }
+
+    /// Checks what depends on the frames before: the order of fragments and the size of the message.
+    fn check_data_frame(&self, config: &Config, header: &Header) -> Result<(), ProtocolError> {
+        let received_len = match (&self.assembly, header.opcode) {
+            (Some(assembly), Opcode::Continuation) => assembly.len() as u64,
+            (None, Opcode::Continuation) => return Err(ProtocolError::UnexpectedContinuation),
+            (Some(_), _) => return Err(ProtocolError::ExpectedContinuation),
+            (None, _) => 0,
+        };
+        let limit = config.message_bytes_max as u64;
+        match received_len.checked_add(header.payload_len) {
+            Some(bytes) if bytes <= limit => Ok(()),
+            sum => Err(ProtocolError::MessageTooBig { bytes: sum.unwrap_or(u64::MAX), limit }),
+        }
+    }
+
+    /// Answers a control frame and makes its event.
+    fn take_control<'a>(
+        &mut self,
+        opcode: Opcode,
+        placed: Placed,
+        received: &'a mut Received<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Event<'a>, ProtocolError> {
+        let (payload, room) = received.lend(placed);
+        match opcode {
+            // RFC 6455 §5.5.2: a Ping is answered with a Pong of the same payload.
+            Opcode::Ping => {
+                self.answer(Opcode::Pong, payload, room, out);
+                Ok(Event::Ping(payload))
+            }
+            Opcode::Close => {
+                let close = close::parse_payload(payload).map_err(|error| self.fail_with(error, out))?;
+                // RFC 6455 §5.5.1: a Close is answered with a Close, typically echoing the code.
+                if matches!(self.state, State::Open) {
+                    self.answer(Opcode::Close, payload, room, out);
+                }
+                self.state = State::Closed;
+                self.assembly = None;
+                Ok(Event::Close(close))
+            }
+            _ => Ok(Event::Pong(payload)),
+        }
+    }
+}
+
+/// A control frame is taken only as a whole, so its payload needs no state between receives.
+fn control_frame(header: &Header, header_len: usize, received: &mut Received<'_>) -> Step {
+    let Some(payload_len) = whole_payload_len(header, header_len, received) else { return Step::Starved };
+    let placed = received.place(header_len, payload_len, header.masking_key);
+    Step::Arrived(Arrival::Control(header.opcode, placed))
+}
+
+/// The payload length if the whole frame is in the lent bytes.
+fn whole_payload_len(header: &Header, header_len: usize, received: &Received<'_>) -> Option<usize> {
+    let payload_len = usize::try_from(header.payload_len).ok()?;
+    (payload_len <= received.unparsed().len() - header_len).then_some(payload_len)
+}
+
+/// The kind of the message that a data frame begins.
+fn kind_of(opcode: Opcode) -> MessageKind {
+    if opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary }
+}

@@ -1,0 +1,144 @@
+//! The client's side of the opening handshake. Invariant: a [`Response`] fulfils RFC 6455 §4.1 for the nonce that
+//! was sent.
+
+use base64::Engine as _;
+use httparse::EMPTY_HEADER;
+
+use super::response::write_field;
+use super::{BASE64, HeadError, accept_key, is_field_value, is_token, list_names};
+
+/// Largest response head in bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Largest number of header fields of a response.
+const HEADER_FIELDS_MAX: usize = 100;
+
+/// Why a server's response does not open a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientHandshakeError {
+    /// The head is not HTTP/1.1.
+    #[error("malformed HTTP response")]
+    Malformed,
+    /// The head is too long or has too many fields.
+    #[error("response head exceeds the limit of {HEAD_BYTES_MAX} bytes or {HEADER_FIELDS_MAX} header fields")]
+    HeadTooLarge,
+    /// The server refused; the value is its HTTP status.
+    #[error("server refused the upgrade with status {0}")]
+    Status(u16),
+    /// Upgrade or Connection is missing.
+    #[error("response does not name Upgrade: websocket and Connection: Upgrade")]
+    NotAnUpgrade,
+    /// Sec-WebSocket-Accept does not belong to the nonce.
+    #[error("Sec-WebSocket-Accept does not belong to the key that was sent")]
+    AcceptMismatch,
+    /// The server chose an extension, but none was offered.
+    #[error("server chose an extension that was not offered")]
+    UnexpectedExtension,
+    /// The server chose a subprotocol that was not offered.
+    #[error("server chose a subprotocol that was not offered")]
+    UnexpectedSubprotocol,
+}
+
+/// A response that opens the WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Response<'a> {
+    /// The subprotocol that the server chose.
+    pub subprotocol: Option<&'a str>,
+}
+
+/// Appends the request that opens a WebSocket (RFC 6455 §4.1) to `out`. `nonce` is chosen at random for each
+/// connection, `host` includes a port that is not the default, `target` is a path with an optional query.
+///
+/// # Errors
+/// A value that does not fit into the head. Nothing is written then.
+pub fn write_request(
+    out: &mut Vec<u8>,
+    host: &str,
+    target: &str,
+    nonce: [u8; 16],
+    subprotocols: &[&str],
+) -> Result<(), HeadError> {
+    if host.is_empty() || !is_field_value(host) {
+        return Err(HeadError::InvalidValue { name: "Host".to_owned() });
+    }
+    if !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(HeadError::InvalidValue { name: "request target".to_owned() });
+    }
+    if !subprotocols.iter().all(|name| is_token(name.as_bytes())) {
+        return Err(HeadError::InvalidValue { name: "Sec-WebSocket-Protocol".to_owned() });
+    }
+    for part in ["GET ", target, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    write_field(out, "Host", host);
+    write_field(out, "Upgrade", "websocket");
+    write_field(out, "Connection", "Upgrade");
+    write_field(out, "Sec-WebSocket-Key", &BASE64.encode(nonce));
+    write_field(out, "Sec-WebSocket-Version", "13");
+    if !subprotocols.is_empty() {
+        write_field(out, "Sec-WebSocket-Protocol", &subprotocols.join(", "));
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Reads the response to a request with this `nonce` and these `subprotocols` from all bytes received so far.
+/// Returns it and the size of its head in bytes, or nothing if the head is not complete.
+///
+/// # Errors
+/// The rule of RFC 6455 §4.1 that the response breaks.
+pub fn verify_response<'a>(
+    bytes: &'a [u8],
+    nonce: [u8; 16],
+    subprotocols: &[&str],
+) -> Result<Option<(Response<'a>, usize)>, ClientHandshakeError> {
+    let mut headers = [EMPTY_HEADER; HEADER_FIELDS_MAX];
+    let mut parsed = httparse::Response::new(&mut headers);
+    let head_len = match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(head_len)) if head_len <= HEAD_BYTES_MAX => head_len,
+        Ok(httparse::Status::Partial) if bytes.len() <= HEAD_BYTES_MAX => return Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(ClientHandshakeError::HeadTooLarge),
+        Err(_) => return Err(ClientHandshakeError::Malformed),
+    };
+    match (parsed.version, parsed.code) {
+        (Some(1), Some(101)) => {}
+        (_, Some(status)) if status != 101 => return Err(ClientHandshakeError::Status(status)),
+        _ => return Err(ClientHandshakeError::Malformed),
+    }
+    let response = verify_fields(parsed.headers, nonce, subprotocols)?;
+    Ok(Some((response, head_len)))
+}
+
+fn verify_fields<'a>(
+    headers: &[httparse::Header<'a>],
+    nonce: [u8; 16],
+    subprotocols: &[&str],
+) -> Result<Response<'a>, ClientHandshakeError> {
+    let values = |name: &'static str| {
+        headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    };
+    if !values("upgrade").any(|value| value.eq_ignore_ascii_case(b"websocket"))
+        || !values("connection").any(|value| list_names(value, "upgrade"))
+    {
+        return Err(ClientHandshakeError::NotAnUpgrade);
+    }
+    let accept = accept_key(&BASE64.encode(nonce));
+    if !values("sec-websocket-accept").eq([&accept[..]]) {
+        return Err(ClientHandshakeError::AcceptMismatch);
+    }
+    if values("sec-websocket-extensions").any(|value| !value.is_empty()) {
+        return Err(ClientHandshakeError::UnexpectedExtension);
+    }
+    let mut chosen = values("sec-websocket-protocol");
+    let subprotocol = match (chosen.next(), chosen.next()) {
+        (None, _) => None,
+        (Some(value), None) => Some(
+            str::from_utf8(value)
+                .ok()
+                .filter(|value| subprotocols.contains(value))
+                .ok_or(ClientHandshakeError::UnexpectedSubprotocol)?,
+        ),
+        _ => return Err(ClientHandshakeError::UnexpectedSubprotocol),
+    };
+    Ok(Response { subprotocol })
+}

@@ -1,0 +1,121 @@
+//! The bytes that one receive lends to a connection, and the replies written over them.
+
+use std::ops::Range;
+
+use crate::frame::{self, Header, Opcode};
+use crate::mask;
+
+/// The bytes that one receive lends to a connection. Replies are written over what was already parsed, so
+/// they leave from the same memory.
+///
+/// Invariant: `replied <= parsed <= bytes.len()`. `bytes[..replied]` are finished reply frames,
+/// `bytes[parsed..]` is not parsed yet. The replies go on the wire *before* everything in `out`; once `out` is
+/// not empty, replies are appended to `out`.
+#[derive(Debug)]
+pub struct Received<'b> {
+    bytes: &'b mut [u8],
+    replied: usize,
+    parsed: usize,
+}
+
+/// Where a payload lies in the lent bytes, and the reply header's room in front of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    room_start: usize,
+    payload: Range<usize>,
+}
+
+/// The room for the header of a reply, in front of a lent payload. Empty if the reply cannot be in place.
+#[derive(Debug)]
+pub(crate) struct ReplyRoom<'a> {
+    room: &'a mut [u8],
+    replied: &'a mut usize,
+}
+
+impl<'b> Received<'b> {
+    /// Lends `bytes`: what was kept of earlier bytes, followed by what was received.
+    #[must_use]
+    #[inline]
+    pub fn new(bytes: &'b mut [u8]) -> Self {
+        Self { bytes, replied: 0, parsed: 0 }
+    }
+
+    /// Number of bytes at the front that are reply frames, to be sent before everything in `out`.
+    #[must_use]
+    #[inline]
+    pub fn replied(&self) -> usize {
+        self.replied
+    }
+
+    /// The reply frames at the front.
+    #[must_use]
+    #[inline]
+    pub fn replies(&self) -> &[u8] {
+        &self.bytes[..self.replied]
+    }
+
+    /// The tail that waits for more bytes: a cut header or a cut control frame. The caller keeps it and puts it
+    /// in front of the next bytes.
+    #[must_use]
+    #[inline]
+    pub fn unparsed(&self) -> &[u8] {
+        &self.bytes[self.parsed..]
+    }
+
+    /// Drops all bytes that are not parsed.
+    pub(crate) fn skip_all(&mut self) {
+        self.parsed = self.bytes.len();
+    }
+
+    /// Parses past a header.
+    pub(crate) fn skip_header(&mut self, header_len: usize) {
+        self.parsed += header_len;
+    }
+
+    /// Takes up to `len_max` bytes of a payload that is cut.
+    pub(crate) fn take_payload(&mut self, len_max: u64) -> &mut [u8] {
+        let available = &mut self.bytes[self.parsed..];
+        let len = usize::try_from(len_max).map_or(available.len(), |len_max| len_max.min(available.len()));
+        self.parsed += len;
+        &mut available[..len]
+    }
+
+    /// Parses past a frame that is here as a whole. A masked payload is unmasked and moved to where it lies
+    /// right behind the header of its own reply, so that the replies of many frames are contiguous.
+    #[inline]
+    pub(crate) fn place(&mut self, header_len: usize, payload_len: usize, key: Option<[u8; 4]>) -> Placed {
+        let start = self.parsed + header_len;
+        let end = start + payload_len;
+        self.parsed = end;
+        let Some(key) = key else {
+            return Placed { room_start: start, payload: start..end };
+        };
+        // A reply has no key, so its header is four bytes shorter and the payload moves left.
+        let room_start = self.replied;
+        let placed = room_start + header_len - 4;
+        mask::unmask_left(&mut self.bytes[placed..end], start - placed, key);
+        Placed { room_start, payload: placed..placed + payload_len }
+    }
+
+    /// Lends a placed payload and the room in front of it.
+    #[inline]
+    pub(crate) fn lend(&mut self, placed: Placed) -> (&[u8], ReplyRoom<'_>) {
+        let (front, back) = self.bytes.split_at_mut(placed.payload.start);
+        let room = &mut front[placed.room_start..];
+        (&back[..placed.payload.len()], ReplyRoom { room, replied: &mut self.replied })
+    }
+}
+
+impl ReplyRoom<'_> {
+    /// Makes a reply of the payload by writing its header in front of it. Returns whether there was room.
+    #[inline]
+    pub(crate) fn reply(self, opcode: Opcode, payload_len: usize) -> bool {
+        let header = Header { fin: true, opcode, masking_key: None, payload_len: payload_len as u64 };
+        if self.room.len() != frame::header_len(header.payload_len, false) {
+            return false;
+        }
+        frame::encode_header(self.room, &header);
+        *self.replied += self.room.len() + payload_len;
+        true
+    }
+}
