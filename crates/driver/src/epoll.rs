@@ -2,8 +2,8 @@
 //!
 //! mio registers edge-triggered, for reading and writing at once, so a connection costs one `epoll_ctl` in its life.
 //! Invariant: bytes that the kernel may hold for a connection are never forgotten. A receive that was shorter than the
-//! buffer has drained the socket; one that filled it, and one that was put off by `pause_receive`, leaves
-//! [`Flag::ReadReady`] set and the connection is looked at again without waiting for an event.
+//! buffer has drained the socket; one that filled it, one that was put off by `pause_receive`, and one with an end of
+//! stream behind it leaves [`Flag::ReadReady`] set and the connection is looked at again without waiting for an event.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -87,7 +87,15 @@ impl EpollParts {
 struct Ready {
     token: Token,
     readable: bool,
+    read_closed: bool,
     writable: bool,
+}
+
+impl Ready {
+    /// Bytes may still wait although no new event announces them.
+    const fn to_read_on(token: Token) -> Self {
+        Self { token, readable: true, read_closed: false, writable: false }
+    }
 }
 
 /// A send that the kernel has not taken whole.
@@ -108,6 +116,8 @@ enum Flag {
     Ended = 4,
     /// The last send was short: the socket takes no more until the kernel says so.
     WriteBlocked = 8,
+    /// The peer ended the stream: the kernel says so once, perhaps together with the last bytes.
+    ReadClosed = 16,
 }
 
 #[derive(Debug)]
@@ -201,7 +211,8 @@ impl EpollDriver {
                 WAKER => self.queue.push_back(Completion::Woken),
                 mio::Token(bits) => self.ready.push(Ready {
                     token: Token::from_bits(bits),
-                    readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+                    readable: event.is_readable() || event.is_error(),
+                    read_closed: event.is_read_closed(),
                     writable: event.is_writable(),
                 }),
             }
@@ -211,7 +222,7 @@ impl EpollDriver {
 
     /// Does the work of `self.ready[self.next]`; `None` if it gave no completion.
     fn progress(&mut self) -> Option<Completion> {
-        let Ready { token, readable, writable } = self.ready[self.next];
+        let Ready { token, readable, read_closed, writable } = self.ready[self.next];
         let Some(slot) = self.slots.get_mut(token) else {
             self.stale_tokens += 1;
             self.next += 1;
@@ -225,7 +236,10 @@ impl EpollDriver {
             }
         }
         self.next += 1;
-        if readable {
+        if read_closed {
+            slot.set(Flag::ReadClosed);
+        }
+        if readable || read_closed {
             slot.set(Flag::ReadReady);
         }
         self.receive(token)
@@ -249,8 +263,8 @@ impl EpollDriver {
             Ok(0) => Some(end_receiving(slot, token, ReceiveEnd::EndOfStream)),
             Ok(bytes) => {
                 self.buffer.set_received(bytes);
-                if bytes == room {
-                    self.again.push(Ready { token, readable: true, writable: false });
+                if bytes == room || slot.is(Flag::ReadClosed) {
+                    self.again.push(Ready::to_read_on(token));
                 } else {
                     slot.clear(Flag::ReadReady);
                 }
@@ -387,7 +401,7 @@ impl Driver for EpollDriver {
         let Some(slot) = self.command(token) else { return };
         slot.set(Flag::Armed);
         if slot.is(Flag::ReadReady) {
-            self.again.push(Ready { token, readable: true, writable: false });
+            self.again.push(Ready::to_read_on(token));
         }
     }
 

@@ -133,8 +133,7 @@ pub fn plan_descriptors(request: PlanRequest) -> Result<DescriptorPlan, LimitErr
     })
 }
 
-/// Raises the soft limit on descriptors to the hard one and returns it.
-#[must_use]
+/// Raises the soft limit on descriptors to the hard one and returns what is in force then.
 pub fn raise_descriptor_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: maximum, maximum };

@@ -1,0 +1,152 @@
+//! The settings of an engine. Invariant: a [`Config`] that passed [`Config::validate`] has no limit that is silently off.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// What moves the bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// The best backend of this machine; today always epoll.
+    #[default]
+    Auto,
+    /// epoll, over mio.
+    Epoll,
+}
+
+/// What happens to a message for a connection whose outbox is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OutboxPolicy {
+    /// The connection is closed with 1013 (Try Again Later): the peer knows that it missed something.
+    #[default]
+    Close,
+    /// The message is refused and the connection goes on; the sender learns of it from the error alone.
+    Refuse,
+}
+
+/// The settings of an engine. Times are in milliseconds, sizes in bytes.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The address to listen on; port 0 lets the kernel choose. Default `127.0.0.1:9998`.
+    pub listen: SocketAddr,
+    /// What moves the bytes. Default [`Backend::Auto`].
+    pub backend: Backend,
+    /// Threads with an event loop each. Default: one per core, and more where `connections_max` needs more descriptor
+    /// tables than that.
+    pub shards: Option<usize>,
+    /// Open connections in all; the next one is answered 503. Default: what one descriptor table holds.
+    pub connections_max: Option<usize>,
+    /// The largest message received, fragments summed up; a larger one is answered with Close 1009. Default 16 MiB.
+    pub message_bytes_max: usize,
+    /// From accept to the complete upgrade request. Default 10 s.
+    pub handshake_timeout_ms: u32,
+    /// Silence of the peer after which it is sent a ping. Each connection takes off up to a quarter of it, so that
+    /// pings are spread. Default 40 s.
+    pub ping_interval_ms: u32,
+    /// Silence after that ping (or, with a full outbox, after the last progress) that ends the connection. Default 20 s.
+    pub pong_timeout_ms: u32,
+    /// From our Close frame to the end of the closing handshake. Default 5 s.
+    pub close_timeout_ms: u32,
+    /// From [`stop`](crate::Engine::stop) to the last connection cut. Default 10 s.
+    pub drain_timeout_ms: u32,
+    /// A connection for which so many bytes wait takes no further message: see `outbox_policy`. It can hold at most
+    /// this and one message. Default 1 MiB.
+    pub outbox_bytes_max: usize,
+    /// With so many bytes waiting, nothing more is received from the connection until they are less: a client that
+    /// does not read its replies is slowed down instead of cut. Default 64 KiB.
+    pub outbox_pause_bytes: usize,
+    /// What happens to a message for a full outbox. Default [`OutboxPolicy::Close`].
+    pub outbox_policy: OutboxPolicy,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9998)),
+            backend: Backend::Auto,
+            shards: None,
+            connections_max: None,
+            message_bytes_max: 16 * 1024 * 1024,
+            handshake_timeout_ms: 10_000,
+            ping_interval_ms: 40_000,
+            pong_timeout_ms: 20_000,
+            close_timeout_ms: 5_000,
+            drain_timeout_ms: 10_000,
+            outbox_bytes_max: 1024 * 1024,
+            outbox_pause_bytes: 64 * 1024,
+            outbox_policy: OutboxPolicy::Close,
+        }
+    }
+}
+
+/// A setting outside its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {value}; it must be {range}")]
+pub struct ConfigError {
+    /// The name of the setting.
+    pub setting: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// What is allowed.
+    pub range: &'static str,
+}
+
+/// Times are kept in 32 bits of milliseconds that wrap; a deadline must stay well below half of that.
+const TIMEOUT_MS_MAX: u32 = 7 * 24 * 3600 * 1000;
+
+impl Config {
+    /// Checks every setting against its range.
+    ///
+    /// # Errors
+    /// The first setting out of range, with its value and what is allowed.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let times = [
+            ("handshake_timeout_ms", self.handshake_timeout_ms),
+            ("ping_interval_ms", self.ping_interval_ms),
+            ("pong_timeout_ms", self.pong_timeout_ms),
+            ("close_timeout_ms", self.close_timeout_ms),
+            ("drain_timeout_ms", self.drain_timeout_ms),
+        ];
+        for (setting, value) in times {
+            check(setting, value as usize, 1..=TIMEOUT_MS_MAX as usize, "1 ms to 7 days")?;
+        }
+        check("message_bytes_max", self.message_bytes_max, 1..=1 << 32, "1 byte to 4 GiB")?;
+        check("outbox_bytes_max", self.outbox_bytes_max, 1024..=1 << 32, "1 KiB to 4 GiB")?;
+        check(
+            "outbox_pause_bytes",
+            self.outbox_pause_bytes,
+            1..=self.outbox_bytes_max,
+            "at least 1 and at most outbox_bytes_max",
+        )
+    }
+}
+
+fn check(
+    setting: &'static str,
+    value: usize,
+    allowed: std::ops::RangeInclusive<usize>,
+    range: &'static str,
+) -> Result<(), ConfigError> {
+    if allowed.contains(&value) { Ok(()) } else { Err(ConfigError { setting, value: value as u64, range }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_zero_timeout_is_refused_by_name_and_range() {
+        let error = Config { pong_timeout_ms: 0, ..Config::default() }.validate().unwrap_err();
+        assert_eq!(error.to_string(), "pong_timeout_ms is 0; it must be 1 ms to 7 days");
+    }
+
+    #[test]
+    fn a_pause_mark_above_the_outbox_limit_is_refused() {
+        let config = Config { outbox_pause_bytes: 2 << 20, ..Config::default() };
+        assert_eq!(config.validate().unwrap_err().setting, "outbox_pause_bytes");
+    }
+}

@@ -1,0 +1,269 @@
+//! One connection of a shard: its entry in the table and what it is doing.
+//!
+//! ```text
+//!  accepted                 101 sent                Close both ways, failed or lost         written out
+//!     │    ┌─────────────┐ ────────► ┌──────┐ ──────────────────────────► ┌────────┐ ────────► ┌─────────┐
+//!     └──► │ Handshaking │           │ Open │                             │ Ending │           │ Closing │ ──► Vacant
+//!          └─────────────┘ ────────────────────────────────────────────► └────────┘ ────────► └─────────┘
+//!                            refused                                        linger over, end of stream
+//! ```
+//! Invariant: an idle open connection owns no heap memory of the engine. What it needs only now and then is behind one
+//! pointer ([`Rare`]) and freed with its last use.
+
+use std::net::SocketAddr;
+
+use gannet_driver::Token;
+use gannet_proto::handshake::HeadScanner;
+use gannet_proto::{CloseCode, Connection, Event, ProtocolError, ReadyState, Received};
+
+use crate::config::{Config, OutboxPolicy};
+use crate::context::Context;
+use crate::handler::{Closed, Handler};
+use crate::outbox::{Outbox, Overflow};
+
+/// What a shard knows of a slot: its hot cache line.
+#[derive(Debug)]
+pub(crate) struct Entry<S> {
+    generation: u32,
+    /// Milliseconds of the shard's clock: the last sign of life while open, the start of the phase otherwise.
+    pub(crate) since_ms: u32,
+    pub(crate) phase: Phase<S>,
+}
+
+/// What a connection is doing.
+#[derive(Debug)]
+pub(crate) enum Phase<S> {
+    /// The slot is free.
+    Vacant,
+    /// The opening handshake: waiting for the whole request head.
+    Handshaking { peer: SocketAddr, head: Option<Box<Head>> },
+    /// The WebSocket connection, closing handshake included.
+    Open(Session<S>),
+    /// No WebSocket (any more): what waits is written out, then the write side is shut and the peer's end awaited.
+    Ending(Ending),
+    /// The driver was told to close; its last completion is awaited.
+    Closing,
+}
+
+/// A request head that did not come in one piece.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) scanner: HeadScanner,
+}
+
+/// What an open connection needs only now and then.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) outbox: Outbox,
+    /// Received bytes that did not make a whole frame header or control frame.
+    pub(crate) tail: Vec<u8>,
+}
+
+/// An open WebSocket connection.
+#[derive(Debug)]
+pub(crate) struct Session<S> {
+    pub(crate) protocol: Connection,
+    pub(crate) state: S,
+    pub(crate) rare: Option<Box<Rare>>,
+    pub(crate) awaiting_pong: bool,
+    /// Receiving is paused until the outbox shrinks.
+    pub(crate) paused: bool,
+}
+
+/// A connection on its way out.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    pub(crate) rare: Option<Box<Rare>>,
+    pub(crate) write_shut: bool,
+    pub(crate) read_ended: bool,
+    /// Bytes received and thrown away.
+    pub(crate) discarded: usize,
+}
+
+/// How a session ended, for `on_close`.
+#[derive(Debug)]
+pub(crate) struct End {
+    code: CloseCode,
+    reason: Box<str>,
+    was_clean: bool,
+}
+
+impl End {
+    pub(crate) fn lost() -> Self {
+        Self { code: CloseCode::ABNORMAL, reason: Box::from(""), was_clean: false }
+    }
+
+    pub(crate) fn failed(error: ProtocolError) -> Self {
+        Self { code: error.close_code(), reason: error.to_string().into(), was_clean: false }
+    }
+
+    fn by_peer(close: &gannet_proto::Close<'_>) -> Self {
+        let code = close.code.unwrap_or(CloseCode::NO_STATUS_RECEIVED);
+        Self { code, reason: close.reason.into(), was_clean: true }
+    }
+
+    pub(crate) const fn was_clean(&self) -> bool {
+        self.was_clean
+    }
+
+    pub(crate) fn as_closed(&self) -> Closed<'_> {
+        Closed { code: self.code, reason: &self.reason, was_clean: self.was_clean }
+    }
+}
+
+/// What serving received bytes came to.
+#[derive(Debug)]
+pub(crate) struct Served {
+    /// Bytes of in-place replies at the front of the received bytes.
+    pub(crate) replies: usize,
+    pub(crate) end: Option<End>,
+}
+
+impl<S> Session<S> {
+    pub(crate) const fn new(state: S) -> Self {
+        Self { protocol: Connection::server(), state, rare: None, awaiting_pong: false, paused: false }
+    }
+
+    pub(crate) fn outbox_bytes(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| rare.outbox.bytes())
+    }
+
+    /// Takes the bytes kept from the last receive; they are to be put in front of the new ones.
+    pub(crate) fn take_tail(&mut self) -> Vec<u8> {
+        self.rare.as_mut().map_or_else(Vec::new, |rare| std::mem::take(&mut rare.tail))
+    }
+
+    /// Parses `bytes`, calls the handler for each message, and leaves every reply in `bytes` or `cork`.
+    pub(crate) fn serve<H: Handler<State = S>>(
+        &mut self,
+        handler: &mut H,
+        config: &Config,
+        limits: &gannet_proto::Config,
+        cork: &mut Vec<u8>,
+        bytes: &mut [u8],
+    ) -> Served {
+        let outbox_bytes = self.outbox_bytes();
+        let mut received = Received::new(&mut *bytes);
+        let mut end = None;
+        while end.is_none() {
+            end = match self.protocol.poll_event(limits, &mut received, cork) {
+                Ok(None) => break,
+                Ok(Some(Event::Message(message))) => {
+                    self.call(config, cork, outbox_bytes, |context, state| handler.on_message(context, state, message))
+                }
+                Ok(Some(Event::Close(close))) => Some(End::by_peer(&close)),
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => None,
+                Err(error) => Some(End::failed(error)),
+            };
+        }
+        let mut replies = received.replied();
+        if end.is_none() && !received.unparsed().is_empty() {
+            let tail = received.unparsed().to_vec();
+            self.rare.get_or_insert_default().tail = tail;
+        }
+        if replies > 0 && (outbox_bytes > 0 || !cork.is_empty()) {
+            // Rare: replies in both places, or behind what waits. Their order is kept by one copy.
+            cork.splice(0..0, bytes[..replies].iter().copied());
+            replies = 0;
+        }
+        Served { replies, end }
+    }
+
+    /// Calls the handler with a context, and applies the policy if it met a full outbox.
+    pub(crate) fn call(
+        &mut self,
+        config: &Config,
+        cork: &mut Vec<u8>,
+        outbox_bytes: usize,
+        handle: impl FnOnce(&mut Context<'_>, &mut S),
+    ) -> Option<End> {
+        let mut overflow = Overflow::No;
+        let mut context =
+            Context::new(&mut self.protocol, cork, outbox_bytes, config.outbox_bytes_max, &mut overflow);
+        handle(&mut context, &mut self.state);
+        (overflow == Overflow::Happened && config.outbox_policy == OutboxPolicy::Close)
+            .then(|| self.fail(ProtocolError::OutboxFull, cork))
+    }
+
+    /// Fails the WebSocket Connection (RFC 6455 §7.1.7) for a reason that the engine found.
+    pub(crate) fn fail(&mut self, error: ProtocolError, cork: &mut Vec<u8>) -> End {
+        self.protocol.fail(error, cork);
+        End::failed(error)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.protocol.ready_state() == ReadyState::Open
+    }
+}
+
+/// The table from a token to its connection, by slot.
+#[derive(Debug)]
+pub(crate) struct Connections<S> {
+    entries: Vec<Entry<S>>,
+    occupied: usize,
+}
+
+impl<S> Connections<S> {
+    pub(crate) const fn new() -> Self {
+        Self { entries: Vec::new(), occupied: 0 }
+    }
+
+    /// Connections in the table.
+    pub(crate) const fn len(&self) -> usize {
+        self.occupied
+    }
+
+    /// Slots in the table, the vacant ones included.
+    pub(crate) const fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn insert(&mut self, token: Token, since_ms: u32, phase: Phase<S>) {
+        while self.entries.len() <= token.slot() {
+            self.entries.push(Entry { generation: 0, since_ms: 0, phase: Phase::Vacant });
+        }
+        self.occupied += 1;
+        self.entries[token.slot()] = Entry { generation: token.generation(), since_ms, phase };
+    }
+
+    /// The connection of a token; `None` if its slot has moved on.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut Entry<S>> {
+        let entry = self.entries.get_mut(token.slot())?;
+        (entry.generation == token.generation() && !matches!(entry.phase, Phase::Vacant)).then_some(entry)
+    }
+
+    /// The connection in a slot, with its token.
+    pub(crate) fn at_slot(&self, slot: usize) -> Option<(Token, &Entry<S>)> {
+        let entry = self.entries.get(slot)?;
+        let token = Token::new(slot as u32, entry.generation);
+        (!matches!(entry.phase, Phase::Vacant)).then_some((token, entry))
+    }
+
+    pub(crate) fn remove(&mut self, token: Token) -> Option<Phase<S>> {
+        let phase = std::mem::replace(&mut self.get_mut(token)?.phase, Phase::Vacant);
+        self.occupied -= 1;
+        Some(phase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_without_user_state_fits_in_a_cache_line() {
+        assert!(size_of::<Entry<()>>() <= 64, "{}", size_of::<Entry<()>>());
+    }
+
+    #[test]
+    fn a_token_of_a_former_occupant_finds_nothing() {
+        let mut connections = Connections::<()>::new();
+        connections.insert(Token::new(2, 7), 0, Phase::Closing);
+        assert!(connections.get_mut(Token::new(2, 6)).is_none());
+        assert!(connections.remove(Token::new(2, 7)).is_some());
+        assert!(connections.get_mut(Token::new(2, 7)).is_none());
+        assert_eq!((connections.len(), connections.slots()), (0, 3));
+    }
+}

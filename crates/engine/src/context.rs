@@ -1,0 +1,117 @@
+//! What a handler can do with the connection it is called for.
+//!
+//! Invariant: nothing is sent from here. Frames are appended to the cork of the shard, or written over the received
+//! bytes, and leave in one send when the call's readiness event is done (corking).
+
+use gannet_proto::{CloseCode, Connection, Message, ReadyState};
+
+use crate::outbox::Overflow;
+
+/// The connection that a handler is called for.
+#[derive(Debug)]
+pub struct Context<'a> {
+    protocol: &'a mut Connection,
+    cork: &'a mut Vec<u8>,
+    /// Bytes that waited before this call.
+    outbox_bytes: usize,
+    outbox_bytes_max: usize,
+    overflow: &'a mut Overflow,
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The protocol forbids it: a Close frame was sent already, or the frame would be illegal.
+    #[error(transparent)]
+    Protocol(#[from] gannet_proto::SendError),
+    /// The peer does not read fast enough. What follows is the [`OutboxPolicy`](crate::OutboxPolicy).
+    #[error("the outbox holds {waiting} bytes and its limit is {limit}; send less, or raise outbox_bytes_max")]
+    OutboxFull {
+        /// Bytes waiting.
+        waiting: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl<'a> Context<'a> {
+    pub(crate) const fn new(
+        protocol: &'a mut Connection,
+        cork: &'a mut Vec<u8>,
+        outbox_bytes: usize,
+        outbox_bytes_max: usize,
+        overflow: &'a mut Overflow,
+    ) -> Self {
+        Self { protocol, cork, outbox_bytes, outbox_bytes_max, overflow }
+    }
+
+    /// Sends a message back as it came. A message that arrived whole leaves from where it was received, without a copy.
+    ///
+    /// # Errors
+    /// [`SendError`]; the message was not sent then.
+    #[inline]
+    pub fn reply(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.admit()?;
+        Ok(self.protocol.reply(message, self.cork)?)
+    }
+
+    /// Sends a text message (RFC 6455 §5.6).
+    ///
+    /// # Errors
+    /// [`SendError`]; the message was not sent then.
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.admit()?;
+        Ok(self.protocol.send_text(text, self.cork)?)
+    }
+
+    /// Sends a binary message (RFC 6455 §5.6).
+    ///
+    /// # Errors
+    /// [`SendError`]; the message was not sent then.
+    pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.admit()?;
+        Ok(self.protocol.send_binary(payload, self.cork)?)
+    }
+
+    /// Sends a ping of at most 125 bytes (RFC 6455 §5.5.2). The engine sends its own to idle peers.
+    ///
+    /// # Errors
+    /// [`SendError`]; the ping was not sent then.
+    pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.admit()?;
+        Ok(self.protocol.send_ping(payload, self.cork)?)
+    }
+
+    /// Starts the closing handshake (RFC 6455 §7.1.2). `on_close` follows when the peer has answered, or at the close
+    /// deadline. `reason` has at most 123 bytes.
+    ///
+    /// # Errors
+    /// [`SendError::Protocol`] if it was started already, or for a code or a reason that may not be sent.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        Ok(self.protocol.close(Some(code), reason, self.cork)?)
+    }
+
+    /// The state of the connection, as a page sees it in `readyState`.
+    #[must_use]
+    pub const fn ready_state(&self) -> ReadyState {
+        self.protocol.ready_state()
+    }
+
+    /// Bytes that were sent but that the kernel has not taken yet, this call's own included. In-place replies of this
+    /// turn are not counted: they are tried first.
+    #[must_use]
+    pub const fn buffered_amount(&self) -> usize {
+        self.outbox_bytes + self.cork.len()
+    }
+
+    #[inline]
+    fn admit(&mut self) -> Result<(), SendError> {
+        let waiting = self.buffered_amount();
+        if waiting < self.outbox_bytes_max {
+            return Ok(());
+        }
+        *self.overflow = Overflow::Happened;
+        Err(SendError::OutboxFull { waiting, limit: self.outbox_bytes_max })
+    }
+}

@@ -1,0 +1,302 @@
+//! An engine: the threads of its shards, from start to the end of the drain.
+//!
+//! Invariant: whatever can be wrong with the settings, the limits or the address is found before [`Builder::start`]
+//! returns. Descriptors that cross threads are opened on the starting thread; where shards have descriptor tables of
+//! their own, each table then closes what belongs to the others.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use gannet_driver::{
+    DescriptorPlan, EpollDriver, EpollParts, ListenOptions, PlanRequest, Tables, Waker, available_descriptors,
+    close_in_this_table, part_with_own_table, plan_descriptors, raise_descriptor_limit,
+};
+
+use crate::config::{Backend, Config};
+use crate::error::Error;
+use crate::handler::Handler;
+use crate::shard::{Shard, ShardStatus};
+use crate::shared::{Shared, Summary};
+
+/// What the driver tells a client for which there is not even a slot; the engine's own refusals are written like the
+/// other responses.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
+/// Connections over the cap that a shard turns away with patience; the driver turns away what is beyond.
+const REFUSALS_AT_ONCE: usize = 32;
+
+/// Collects the settings of an engine and starts it.
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    config: Config,
+}
+
+impl Builder {
+    /// Listens on `address`; port 0 lets the kernel choose. Default `127.0.0.1:9998`.
+    #[must_use]
+    pub const fn listen(mut self, address: SocketAddr) -> Self {
+        self.config.listen = address;
+        self
+    }
+
+    /// Runs so many shards instead of the automatic number.
+    #[must_use]
+    pub const fn shards(mut self, shards: usize) -> Self {
+        self.config.shards = Some(shards);
+        self
+    }
+
+    /// Holds so many connections instead of what one descriptor table allows.
+    #[must_use]
+    pub const fn connections_max(mut self, connections_max: usize) -> Self {
+        self.config.connections_max = Some(connections_max);
+        self
+    }
+
+    /// Replaces all settings.
+    #[must_use]
+    pub const fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Starts the shards. `make_handler` is called once per shard, on its thread, with the number of the shard.
+    ///
+    /// # Errors
+    /// [`Error`]: a setting out of range, more connections than descriptors, an address that cannot be listened on, or
+    /// a thread that cannot be started.
+    pub fn start<H, F>(self, make_handler: F) -> Result<Engine, Error>
+    where
+        H: Handler + 'static,
+        F: Fn(usize) -> H + Send + Sync + 'static,
+    {
+        let config = Arc::new(self.config);
+        config.validate()?;
+        raise_descriptor_limit();
+        let plan = plan_descriptors(PlanRequest {
+            connections_max: config.connections_max,
+            shards: config.shards,
+            cores: thread::available_parallelism().map_or(1, usize::from),
+            descriptors: available_descriptors(),
+        })?;
+        let parts = open_parts(&config, plan.shards)?;
+        let local_addr = parts[0].local_addr();
+        let shared = Arc::new(Shared::new(plan.connections_max));
+        let wakers: Vec<Waker> = parts.iter().map(EpollParts::waker).collect();
+        let mut engine =
+            Engine { local_addr, plan, backend: Backend::Epoll, stop: StopHandle { shared, wakers }, threads: Vec::new() };
+        engine.start_shards(parts, &config, Arc::new(make_handler))?;
+        Ok(engine)
+    }
+}
+
+fn open_parts(config: &Config, shards: usize) -> Result<Vec<EpollParts>, Error> {
+    let listen = |address| EpollParts::open(address).map_err(|source| Error::Listen { address, source });
+    refuse_port_in_use(config.listen)?;
+    let first = listen(config.listen)?;
+    let address = first.local_addr();
+    let mut parts = vec![first];
+    for _ in 1..shards {
+        parts.push(listen(address)?);
+    }
+    Ok(parts)
+}
+
+/// With `SO_REUSEPORT` a second server of the same user would silently take half of the connections; a plain bind shows
+/// whether the port is free.
+fn refuse_port_in_use(address: SocketAddr) -> Result<(), Error> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    std::net::TcpListener::bind(address).map(drop).map_err(|source| Error::Listen { address, source })
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub struct Engine {
+    local_addr: SocketAddr,
+    plan: DescriptorPlan,
+    backend: Backend,
+    stop: StopHandle,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// Stops an engine from anywhere.
+#[derive(Debug, Clone)]
+pub struct StopHandle {
+    shared: Arc<Shared>,
+    wakers: Vec<Waker>,
+}
+
+impl StopHandle {
+    /// Stops accepting and closes every connection with 1001; the engine ends when all are gone, at the latest at its
+    /// drain deadline. Calling it again changes nothing.
+    pub fn stop(&self) {
+        self.shared.stop();
+        for waker in &self.wakers {
+            // It fails only when the shard has ended already.
+            waker.wake().ok();
+        }
+    }
+
+    /// What the engine has done so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.shared.summary()
+    }
+}
+
+impl Engine {
+    /// The settings of a new engine.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The address listened on.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The number of shards.
+    #[must_use]
+    pub const fn shards(&self) -> usize {
+        self.plan.shards
+    }
+
+    /// The connections it can really hold.
+    #[must_use]
+    pub const fn connections_max(&self) -> usize {
+        self.plan.connections_max
+    }
+
+    /// The backend chosen.
+    #[must_use]
+    pub const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// A handle that stops the engine from another thread.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// What the engine has done so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.stop.summary()
+    }
+
+    /// See [`StopHandle::stop`].
+    pub fn stop(&self) {
+        self.stop.stop();
+    }
+
+    /// Waits until every shard has ended, which they do after [`Engine::stop`].
+    ///
+    /// # Errors
+    /// The first shard that did not end well; the others are stopped then.
+    pub fn join(self) -> Result<Summary, Error> {
+        let mut first_error = None;
+        for (shard, thread) in self.threads.into_iter().enumerate() {
+            let error = match thread.join() {
+                Ok(Ok(())) => continue,
+                Ok(Err(source)) => Error::Shard { shard, source },
+                Err(_) => Error::Panicked { shard },
+            };
+            first_error.get_or_insert(error);
+        }
+        first_error.map_or_else(|| Ok(self.stop.summary()), Err)
+    }
+
+    fn start_shards<H, F>(&mut self, parts: Vec<EpollParts>, config: &Arc<Config>, make: Arc<F>) -> Result<(), Error>
+    where
+        H: Handler + 'static,
+        F: Fn(usize) -> H + Send + Sync + 'static,
+    {
+        let descriptors: Vec<_> = parts.iter().map(EpollParts::descriptors).collect();
+        let options = ListenOptions {
+            address: self.local_addr,
+            refusal: REFUSAL,
+            connections_max: self.plan.connections_per_shard_max + REFUSALS_AT_ONCE,
+        };
+        let (parted, reports) = mpsc::channel();
+        for (shard, parts) in parts.into_iter().enumerate() {
+            let not_mine: Vec<RawFd> =
+                descriptors.iter().enumerate().filter(|(other, _)| *other != shard).flat_map(|(_, fds)| *fds).collect();
+            let thread = ShardThread {
+                parts,
+                not_mine: (self.plan.tables == Tables::PerShard).then_some(not_mine),
+                options: options.clone(),
+                config: config.clone(),
+                stop: self.stop.clone(),
+                parted: parted.clone(),
+            };
+            let make = make.clone();
+            let handle = thread::Builder::new()
+                .name(format!("gannet-{shard}"))
+                .spawn(move || thread.run(|| make(shard)))
+                .map_err(|source| self.abandon(Error::Start { shard, source }))?;
+            self.threads.push(handle);
+        }
+        drop(parted);
+        for (shard, report) in reports.iter().enumerate() {
+            report.map_err(|source| self.abandon(Error::Start { shard, source }))?;
+        }
+        if self.plan.tables == Tables::PerShard {
+            close_in_this_table(&descriptors.concat());
+        }
+        Ok(())
+    }
+
+    /// Stops what was started before `error`.
+    fn abandon(&self, error: Error) -> Error {
+        self.stop.stop();
+        error
+    }
+}
+
+/// What the thread of a shard is given.
+struct ShardThread {
+    parts: EpollParts,
+    /// The descriptors of the other shards, if this one is to have its own table.
+    not_mine: Option<Vec<RawFd>>,
+    options: ListenOptions,
+    config: Arc<Config>,
+    stop: StopHandle,
+    parted: mpsc::Sender<io::Result<()>>,
+}
+
+impl ShardThread {
+    fn run<H: Handler>(self, make_handler: impl FnOnce() -> H) -> io::Result<()> {
+        let Self { parts, not_mine, options, config, stop, parted } = self;
+        // A shard that ends early takes the others with it: half an engine is never left running unnoticed.
+        let _stop_the_others = StopOnDrop(&stop);
+        let own_table = not_mine.map_or(Ok(()), |not_mine| part_with_own_table(&not_mine));
+        let failed = own_table.is_err();
+        parted.send(own_table).ok();
+        drop(parted);
+        if failed {
+            return Ok(());
+        }
+        let driver = EpollDriver::new(parts, options);
+        let mut shard = Shard::new(driver, make_handler(), config, stop.shared.clone(), Instant::now());
+        while shard.turn(Instant::now()) == ShardStatus::Running {
+            shard.reap()?;
+        }
+        Ok(())
+    }
+}
+
+struct StopOnDrop<'a>(&'a StopHandle);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}

@@ -1,0 +1,238 @@
+//! A shard: one thread's driver, its connections and its handler, generic over both.
+//!
+//! [`Shard::reap`] waits for the kernel, [`Shard::turn`] does everything else. Invariant: a turn never waits and never
+//! reads a clock, so on the simulated driver a whole shard runs in virtual time. Everything that one completion causes
+//! leaves in one send.
+
+mod lifecycle;
+mod opening;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gannet_driver::{Completion, Driver, ReceiveEnd, Token};
+
+use crate::config::Config;
+use crate::connection::{Connections, End, Phase, Served};
+use crate::handler::Handler;
+use crate::shared::Shared;
+use crate::timers::{Clock, Sweep};
+
+/// Whether a shard has more to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShardStatus {
+    /// It serves, or drains.
+    Running,
+    /// It was stopped and every connection is gone.
+    Finished,
+}
+
+/// What the shard is doing as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Stopped: no new connections, the open ones are closing.
+    Draining {
+        since_ms: u32,
+    },
+}
+
+/// One event loop with its connections.
+#[derive(Debug)]
+pub struct Shard<D, H: Handler> {
+    driver: D,
+    handler: H,
+    connections: Connections<H::State>,
+    config: Arc<Config>,
+    limits: gannet_proto::Config,
+    shared: Arc<Shared>,
+    /// Where frames are put together that do not leave from the received bytes. Empty between completions.
+    cork: Vec<u8>,
+    clock: Clock,
+    sweep: Sweep,
+    stage: Stage,
+}
+
+impl<D: Driver, H: Handler> Shard<D, H> {
+    /// A shard that starts its clock at `now`.
+    pub fn new(driver: D, handler: H, config: Arc<Config>, shared: Arc<Shared>, now: Instant) -> Self {
+        let limits = gannet_proto::Config::default().with_message_bytes_max(config.message_bytes_max);
+        Self {
+            driver,
+            handler,
+            connections: Connections::new(),
+            config,
+            limits,
+            shared,
+            cork: Vec::new(),
+            clock: Clock::new(now),
+            sweep: Sweep::default(),
+            stage: Stage::Serving,
+        }
+    }
+
+    /// Waits until something happens or a timer is due.
+    ///
+    /// # Errors
+    /// What makes the driver unusable.
+    pub fn reap(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        self.driver.reap(timeout)
+    }
+
+    /// How long nothing is due; `None` without connections.
+    fn timeout(&self) -> Option<Duration> {
+        (self.connections.len() > 0 || self.stage != Stage::Serving)
+            .then(|| self.sweep.wait(self.clock.now_ms(), self.connections.slots()))
+    }
+
+    /// Handles everything that was reaped, then the timers.
+    pub fn turn(&mut self, now: Instant) -> ShardStatus {
+        self.clock.advance(now);
+        while let Some(completion) = self.driver.poll_completion() {
+            self.on_completion(completion);
+        }
+        for slot in self.sweep.due(self.clock.now_ms(), self.connections.slots()) {
+            self.expire(slot);
+        }
+        self.drain()
+    }
+
+    fn on_completion(&mut self, completion: Completion) {
+        match completion {
+            Completion::Received { token, .. } => self.on_received(token),
+            Completion::Sent { token, buffer, sent } => self.on_sent(token, buffer, sent),
+            Completion::Accepted { token, peer } => self.on_accepted(token, peer),
+            Completion::ReceiveEnded { token, end } => self.on_receive_ended(token, end),
+            Completion::Closed { token } => {
+                if self.connections.remove(token).is_some() {
+                    self.shared.connection_closed();
+                }
+            }
+            Completion::Woken => {}
+        }
+    }
+
+    fn on_received(&mut self, token: Token) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        match &mut entry.phase {
+            Phase::Open(session) => {
+                if session.is_open() {
+                    entry.since_ms = self.clock.now_ms();
+                    session.awaiting_pong = false;
+                }
+                let tail = session.take_tail();
+                let bytes = self.driver.received(&tail);
+                let served = session.serve(&mut self.handler, &self.config, &self.limits, &mut self.cork, bytes);
+                self.finish(token, served);
+            }
+            Phase::Handshaking { .. } => self.on_head(token),
+            Phase::Ending(_) => self.discard(token),
+            Phase::Vacant | Phase::Closing => {}
+        }
+    }
+
+    /// Sends what serving left, and acts on how it ended.
+    fn finish(&mut self, token: Token, served: Served) {
+        if self.flush(token, served.replies).is_err() {
+            self.end_session(token, served.end.unwrap_or_else(End::lost));
+            self.close(token);
+        } else if let Some(end) = served.end {
+            self.end_session(token, end);
+            self.step_ending(token);
+        }
+    }
+
+    /// Hands the replies of this completion to the driver, in one send.
+    #[inline]
+    fn flush(&mut self, token: Token, replies: usize) -> Result<(), crate::outbox::Broken> {
+        let Some(entry) = self.connections.get_mut(token) else { return Ok(()) };
+        let (rare, session) = match &mut entry.phase {
+            Phase::Open(session) => (&mut session.rare, Some(&mut session.paused)),
+            Phase::Ending(ending) => (&mut ending.rare, None),
+            _ => return Ok(()),
+        };
+        if replies == 0 && self.cork.is_empty() {
+            return Ok(());
+        }
+        let mut fresh = crate::outbox::Outbox::default();
+        let outbox = rare.as_mut().map_or(&mut fresh, |rare| &mut rare.outbox);
+        let sent = outbox.send(&mut self.driver, token, replies, &mut self.cork);
+        self.cork.clear();
+        sent?;
+        let waiting = outbox.bytes();
+        if !fresh.is_empty() {
+            rare.get_or_insert_default().outbox = fresh;
+        }
+        if let Some(paused) = session
+            && waiting >= self.config.outbox_pause_bytes
+            && !*paused
+        {
+            *paused = true;
+            self.driver.pause_receive(token);
+        }
+        Ok(())
+    }
+
+    fn on_sent(&mut self, token: Token, buffer: Vec<u8>, sent: Result<usize, io::ErrorKind>) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let rare = match &mut entry.phase {
+            Phase::Open(session) => {
+                if session.is_open() {
+                    entry.since_ms = self.clock.now_ms();
+                }
+                &mut session.rare
+            }
+            Phase::Ending(ending) => &mut ending.rare,
+            _ => return,
+        };
+        let Some(outbox) = rare.as_mut().map(|rare| &mut rare.outbox) else { return };
+        let sent = sent.map_err(|_| crate::outbox::Broken);
+        if sent.and_then(|sent| outbox.on_sent(&mut self.driver, token, buffer, sent)).is_err() {
+            self.end_session(token, End::lost());
+            self.close(token);
+            return;
+        }
+        let waiting = outbox.bytes();
+        if waiting == 0 && rare.as_ref().is_some_and(|rare| rare.tail.is_empty()) {
+            *rare = None;
+        }
+        if matches!(entry.phase, Phase::Ending(_)) {
+            self.step_ending(token);
+        } else {
+            self.after_progress(token, waiting);
+        }
+    }
+
+    /// An open connection has sent some of what waited.
+    fn after_progress(&mut self, token: Token, waiting: usize) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Open(session) = &mut entry.phase else { return };
+        if session.paused && waiting < self.config.outbox_pause_bytes {
+            session.paused = false;
+            self.driver.resume_receive(token);
+        }
+        if waiting == 0 {
+            let handler = &mut self.handler;
+            let end =
+                session.call(&self.config, &mut self.cork, 0, |context, state| handler.on_drain(context, state));
+            self.finish(token, Served { replies: 0, end });
+        }
+    }
+
+    fn on_receive_ended(&mut self, token: Token, end: ReceiveEnd) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        match &mut entry.phase {
+            Phase::Handshaking { .. } => self.close(token),
+            Phase::Open(_) => {
+                self.end_session(token, End::lost());
+                self.read_ended(token, end);
+            }
+            Phase::Ending(_) => self.read_ended(token, end),
+            Phase::Vacant | Phase::Closing => {}
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! How connections of a shard end: closing, lingering, deadlines and the drain.
+
+use gannet_driver::{CloseMode, Driver, ReceiveEnd, Token};
+use gannet_proto::handshake::HandshakeError;
+use gannet_proto::{CloseCode, ReadyState};
+
+use super::{Shard, ShardStatus, Stage};
+use crate::connection::{End, Ending, Phase, Served};
+use crate::handler::Handler;
+use crate::timers::ping_after_ms;
+
+/// After our end of the stream, the peer's is awaited so long, so that closing the socket does not reset what the peer
+/// has not read yet.
+const LINGER_MS: u32 = 1_000;
+/// And so many bytes of the peer are read and thrown away in that time.
+const LINGER_BYTES_MAX: usize = 64 * 1024;
+
+/// What is due for a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// The request head did not come in time.
+    HandshakeTimeout,
+    /// The peer is silent: ask whether it is there.
+    Ping,
+    /// The peer did not answer, did not close or did not read: it is cut.
+    Cut,
+    /// The peer had its time to end the stream.
+    LingerOver,
+}
+
+impl<D: Driver, H: Handler> Shard<D, H> {
+    /// Ends the session of a connection, if it has one: `on_close`, and no more frames.
+    pub(super) fn end_session(&mut self, token: Token, end: End) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Open(_) = entry.phase else { return };
+        let ending = Phase::Ending(Ending::default());
+        let Phase::Open(session) = std::mem::replace(&mut entry.phase, ending) else { return };
+        if let Phase::Ending(ending) = &mut entry.phase {
+            ending.rare = session.rare;
+        }
+        entry.since_ms = self.clock.now_ms();
+        self.shared.session_closed(end.was_clean());
+        self.handler.on_close(session.state, &end.as_closed());
+        if session.paused {
+            // What still comes is thrown away, but the end of the stream has to be seen.
+            self.driver.resume_receive(token);
+        }
+    }
+
+    /// Takes a connection that is ending as far as it can go now: written out, write side shut, peer's end seen.
+    pub(super) fn step_ending(&mut self, token: Token) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Ending(ending) = &mut entry.phase else { return };
+        if ending.rare.as_ref().is_some_and(|rare| !rare.outbox.is_empty()) {
+            return;
+        }
+        ending.rare = None;
+        if !ending.write_shut {
+            // RFC 6455 §7.1.1: the server closes the TCP connection first.
+            ending.write_shut = true;
+            entry.since_ms = self.clock.now_ms();
+            self.driver.shutdown_write(token);
+        }
+        if ending.read_ended {
+            self.close(token);
+        }
+    }
+
+    /// Throws away what a peer still sends.
+    pub(super) fn discard(&mut self, token: Token) {
+        let bytes = self.driver.received(&[]).len();
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Ending(ending) = &mut entry.phase else { return };
+        ending.discarded += bytes;
+        if ending.discarded > LINGER_BYTES_MAX && ending.write_shut {
+            self.close(token);
+        }
+    }
+
+    /// The peer will send nothing more.
+    pub(super) fn read_ended(&mut self, token: Token, end: ReceiveEnd) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Ending(ending) = &mut entry.phase else { return };
+        ending.read_ended = true;
+        match end {
+            ReceiveEnd::EndOfStream => self.step_ending(token),
+            ReceiveEnd::Failed(_) => self.close(token),
+        }
+    }
+
+    /// Closes the socket; what was sent is still delivered by the kernel.
+    pub(super) fn close(&mut self, token: Token) {
+        self.close_with(token, CloseMode::Orderly);
+    }
+
+    fn close_with(&mut self, token: Token, mode: CloseMode) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        if !matches!(entry.phase, Phase::Closing) {
+            entry.phase = Phase::Closing;
+            self.driver.close(token, mode);
+        }
+    }
+
+    /// Looks at one connection for the timers.
+    pub(super) fn expire(&mut self, slot: usize) {
+        let Some((token, due)) = self.due(slot) else { return };
+        match due {
+            Due::Nothing => {}
+            Due::HandshakeTimeout => self.refuse(token, HandshakeError::RequestTimeout),
+            Due::Ping => self.ping(token),
+            Due::Cut => {
+                self.end_session(token, End::lost());
+                self.close_with(token, CloseMode::Reset);
+            }
+            Due::LingerOver => self.close(token),
+        }
+    }
+
+    fn due(&self, slot: usize) -> Option<(Token, Due)> {
+        let (token, entry) = self.connections.at_slot(slot)?;
+        let elapsed_ms = self.clock.elapsed_ms(entry.since_ms);
+        let config = &self.config;
+        let due = match &entry.phase {
+            Phase::Handshaking { .. } if elapsed_ms >= config.handshake_timeout_ms => Due::HandshakeTimeout,
+            Phase::Open(session) if session.protocol.ready_state() == ReadyState::Closing => {
+                if elapsed_ms >= config.close_timeout_ms { Due::Cut } else { Due::Nothing }
+            }
+            Phase::Open(session) => {
+                let ping_after_ms = ping_after_ms(slot, config.ping_interval_ms);
+                if elapsed_ms >= ping_after_ms.saturating_add(config.pong_timeout_ms) {
+                    Due::Cut
+                } else if elapsed_ms >= ping_after_ms && !session.awaiting_pong && !session.paused {
+                    Due::Ping
+                } else {
+                    Due::Nothing
+                }
+            }
+            Phase::Ending(ending) if ending.write_shut && elapsed_ms >= LINGER_MS => Due::LingerOver,
+            Phase::Ending(ending) if !ending.write_shut && elapsed_ms >= config.close_timeout_ms => Due::Cut,
+            _ => Due::Nothing,
+        };
+        Some((token, due))
+    }
+
+    fn ping(&mut self, token: Token) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Open(session) = &mut entry.phase else { return };
+        session.awaiting_pong = true;
+        // It fails only once a Close frame was sent, and then a ping is not due.
+        if session.protocol.send_ping(b"", &mut self.cork).is_ok() {
+            self.finish(token, Served { replies: 0, end: None });
+        }
+    }
+
+    /// Once the engine was stopped: no new connections, Close 1001 to the open ones, and an end at the deadline.
+    pub(super) fn drain(&mut self) -> ShardStatus {
+        match self.stage {
+            Stage::Serving if !self.shared.is_stopping() => return ShardStatus::Running,
+            Stage::Serving => {
+                self.stage = Stage::Draining { since_ms: self.clock.now_ms() };
+                self.driver.stop_accepting();
+                self.for_each_connection(Self::go_away);
+            }
+            Stage::Draining { since_ms } => {
+                if self.clock.elapsed_ms(since_ms) >= self.config.drain_timeout_ms {
+                    self.for_each_connection(Self::cut);
+                }
+            }
+        }
+        if self.connections.len() == 0 { ShardStatus::Finished } else { ShardStatus::Running }
+    }
+
+    fn for_each_connection(&mut self, act: impl Fn(&mut Self, Token)) {
+        for slot in 0..self.connections.slots() {
+            if let Some((token, _)) = self.connections.at_slot(slot) {
+                act(self, token);
+            }
+        }
+    }
+
+    fn go_away(&mut self, token: Token) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        match &mut entry.phase {
+            Phase::Handshaking { .. } => self.refuse(token, HandshakeError::Unavailable),
+            Phase::Open(session) => {
+                // An error means that the closing handshake was under way already.
+                if session.protocol.close(Some(CloseCode::GOING_AWAY), "", &mut self.cork).is_ok() {
+                    entry.since_ms = self.clock.now_ms();
+                    self.finish(token, Served { replies: 0, end: None });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn cut(&mut self, token: Token) {
+        self.end_session(token, End::lost());
+        self.close_with(token, CloseMode::Reset);
+    }
+}

@@ -1,0 +1,142 @@
+//! The opening handshake of a shard (RFC 6455 §4.2): from the accepted socket to 101 or a refusal.
+
+use std::net::SocketAddr;
+
+use gannet_driver::{Driver, Token};
+use gannet_proto::handshake::{HandshakeError, HeadScanner, Limits, write_accept, write_refusal, write_response};
+
+use super::{Shard, Stage};
+use crate::connection::{Ending, Head, Phase, Served, Session};
+use crate::handler::{Accept, Handler, Reject, Request, Upgrade};
+
+/// What a request head came to.
+enum Opening<S> {
+    /// More bytes are needed.
+    Partial,
+    /// The request was accepted; frames may follow at this offset. The response is in the cork.
+    Open { state: S, head_bytes: usize },
+    /// A refusal is in the cork.
+    Refused,
+}
+
+impl<D: Driver, H: Handler> Shard<D, H> {
+    pub(super) fn on_accepted(&mut self, token: Token, peer: SocketAddr) {
+        let phase = Phase::Handshaking { peer, head: None };
+        self.connections.insert(token, self.clock.now_ms(), phase);
+        if !self.shared.connection_opened() || self.stage != Stage::Serving {
+            self.refuse(token, HandshakeError::Unavailable);
+        }
+    }
+
+    /// Bytes for a connection in its opening handshake.
+    pub(super) fn on_head(&mut self, token: Token) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Handshaking { peer, head } = &mut entry.phase else { return };
+        let received = self.driver.received(&[]);
+        // The common case is a whole head in one piece, parsed where it was received.
+        let opening = match head {
+            None => {
+                let mut scanner = HeadScanner::default();
+                let opening = open(&mut self.handler, &mut self.cork, &mut scanner, received, *peer);
+                if matches!(opening, Opening::Partial) {
+                    *head = Some(Box::new(Head { bytes: received.to_vec(), scanner }));
+                }
+                opening
+            }
+            Some(head) => {
+                head.bytes.extend_from_slice(received);
+                open(&mut self.handler, &mut self.cork, &mut head.scanner, &head.bytes, *peer)
+            }
+        };
+        match opening {
+            Opening::Partial => {}
+            Opening::Refused => self.end_handshake(token),
+            Opening::Open { state, head_bytes } => self.open_session(token, state, head_bytes),
+        }
+    }
+
+    /// The response is in the cork: opens the session and serves the frames behind the request head.
+    fn open_session(&mut self, token: Token, state: H::State, head_bytes: usize) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Handshaking { head, .. } = &mut entry.phase else { return };
+        let mut head = head.take();
+        let bytes = match &mut head {
+            Some(head) => head.bytes.as_mut_slice(),
+            None => self.driver.received(&[]),
+        };
+        let mut session = Session::new(state);
+        let handler = &mut self.handler;
+        let end = session.call(&self.config, &mut self.cork, 0, |context, state| handler.on_open(context, state));
+        let served = match end {
+            Some(_) => Served { replies: 0, end },
+            // The response is in the cork, so no reply is written in place.
+            None => session.serve(handler, &self.config, &self.limits, &mut self.cork, &mut bytes[head_bytes..]),
+        };
+        entry.phase = Phase::Open(session);
+        entry.since_ms = self.clock.now_ms();
+        self.shared.session_opened();
+        self.finish(token, served);
+    }
+
+    /// Answers a connection that has no session with an error, and ends it.
+    pub(super) fn refuse(&mut self, token: Token, error: HandshakeError) {
+        write_refusal(&mut self.cork, &error);
+        self.end_handshake(token);
+    }
+
+    /// Sends the refusal in the cork. Bytes that still come are never parsed.
+    fn end_handshake(&mut self, token: Token) {
+        self.shared.handshake_refused();
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        entry.phase = Phase::Ending(Ending::default());
+        entry.since_ms = self.clock.now_ms();
+        if self.flush(token, 0).is_err() {
+            self.close(token);
+        } else {
+            self.step_ending(token);
+        }
+    }
+}
+
+/// Reads the request in `bytes`, asks the handler, and writes the response to `cork`.
+fn open<H: Handler>(
+    handler: &mut H,
+    cork: &mut Vec<u8>,
+    scanner: &mut HeadScanner,
+    bytes: &[u8],
+    peer: SocketAddr,
+) -> Opening<H::State> {
+    let (head, head_bytes) = match scanner.read_request(bytes, &Limits::default()) {
+        Ok(None) => return Opening::Partial,
+        Ok(Some(complete)) => complete,
+        Err(error) => {
+            write_refusal(cork, &error);
+            return Opening::Refused;
+        }
+    };
+    let request = Request::new(head, peer);
+    match handler.on_upgrade(&request) {
+        Upgrade::Accept(Accept { state, subprotocol, headers }) => {
+            let headers = borrowed(&headers);
+            match write_accept(cork, &request, subprotocol.as_deref(), &headers) {
+                Ok(()) => Opening::Open { state, head_bytes },
+                Err(error) => {
+                    tracing::error!(%error, "the handler's response to an upgrade cannot be sent");
+                    write_refusal(cork, &HandshakeError::Internal);
+                    Opening::Refused
+                }
+            }
+        }
+        Upgrade::Reject(Reject { status, headers, body }) => {
+            if let Err(error) = write_response(cork, status, &borrowed(&headers), &body) {
+                tracing::error!(%error, "the handler's rejection of an upgrade cannot be sent");
+                write_refusal(cork, &HandshakeError::Internal);
+            }
+            Opening::Refused
+        }
+    }
+}
+
+fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}

@@ -1,0 +1,92 @@
+//! What the shards of one engine share: the stop flag, the connection cap and the counts.
+//!
+//! Invariant: nothing here is touched per message.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// State shared by all shards.
+#[derive(Debug)]
+pub struct Shared {
+    connections_max: usize,
+    connections: AtomicUsize,
+    stopping: AtomicBool,
+    sessions_opened: AtomicU64,
+    sessions_closed_cleanly: AtomicU64,
+    sessions_cut: AtomicU64,
+    handshakes_refused: AtomicU64,
+}
+
+/// What an engine has done so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Connections that are open now, handshakes and endings included.
+    pub connections: usize,
+    /// Opening handshakes completed.
+    pub opened: u64,
+    /// Connections closed with Close frames both ways.
+    pub closed_cleanly: u64,
+    /// Connections that were lost, failed or cut.
+    pub cut: u64,
+    /// Upgrade requests answered with anything but 101.
+    pub refused: u64,
+}
+
+impl Shared {
+    /// Shared state for at most `connections_max` connections.
+    #[must_use]
+    pub const fn new(connections_max: usize) -> Self {
+        Self {
+            connections_max,
+            connections: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            sessions_opened: AtomicU64::new(0),
+            sessions_closed_cleanly: AtomicU64::new(0),
+            sessions_cut: AtomicU64::new(0),
+            handshakes_refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a new connection; false if there are more than the engine may hold.
+    pub(crate) fn connection_opened(&self) -> bool {
+        self.connections.fetch_add(1, Ordering::Relaxed) < self.connections_max
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_opened(&self) {
+        self.sessions_opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_closed(&self, was_clean: bool) {
+        let count = if was_clean { &self.sessions_closed_cleanly } else { &self.sessions_cut };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn handshake_refused(&self) {
+        self.handshakes_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells every shard to stop; they notice in their next turn.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary {
+            connections: self.connections.load(Ordering::Relaxed),
+            opened: self.sessions_opened.load(Ordering::Relaxed),
+            closed_cleanly: self.sessions_closed_cleanly.load(Ordering::Relaxed),
+            cut: self.sessions_cut.load(Ordering::Relaxed),
+            refused: self.handshakes_refused.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The applications that the server comes with, one file each.
+
+pub(crate) mod echo;

@@ -1,0 +1,135 @@
+//! The command line, as typed and as the engine wants it.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gannet::{Backend, Config};
+
+/// A WebSocket server for very many open connections.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// How logs are written to stderr; RUST_LOG sets the level.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send every message back as it came, on every path (the default).
+    Echo(EchoFlags),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Echo(EchoFlags::parse_from(["gannet"]))
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum BackendFlag {
+    #[default]
+    Auto,
+    Epoll,
+}
+
+/// `auto` or a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shards(Option<usize>);
+
+fn parse_shards(text: &str) -> Result<Shards, String> {
+    if text == "auto" {
+        return Ok(Shards(None));
+    }
+    match text.parse() {
+        Ok(count) if (1..=1024).contains(&count) => Ok(Shards(Some(count))),
+        _ => Err("it must be `auto` or 1 to 1024".to_owned()),
+    }
+}
+
+#[derive(Debug, Args, Parser)]
+pub(crate) struct EchoFlags {
+    /// Address and port to listen on; port 0 lets the kernel choose.
+    #[arg(long, default_value = "127.0.0.1:9998")]
+    listen: SocketAddr,
+    /// Event loops: `auto` is one per core, and more where --max-connections needs more descriptor tables than that.
+    #[arg(long, default_value = "auto", value_parser = parse_shards, value_name = "auto|N")]
+    shards: Shards,
+    /// What moves the bytes.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendFlag,
+    /// Connections to hold [default: what one descriptor table allows].
+    #[arg(long, value_name = "N")]
+    max_connections: Option<usize>,
+    /// Largest message in bytes, fragments summed up.
+    #[arg(long, value_name = "N", default_value_t = Config::default().message_bytes_max)]
+    max_message_bytes: usize,
+    /// Seconds without a sign of life, a ping left unanswered included, after which a connection is cut.
+    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=600_000))]
+    idle_timeout: u32,
+}
+
+impl EchoFlags {
+    pub(crate) fn to_config(&self) -> Config {
+        let idle_timeout_ms = self.idle_timeout * 1000;
+        let mut config = Config::default();
+        config.listen = self.listen;
+        config.backend = match self.backend {
+            BackendFlag::Auto => Backend::Auto,
+            BackendFlag::Epoll => Backend::Epoll,
+        };
+        config.shards = self.shards.0;
+        config.connections_max = self.max_connections;
+        config.message_bytes_max = self.max_message_bytes;
+        // The ping goes out after two thirds of the time, the rest is for the answer.
+        config.ping_interval_ms = idle_timeout_ms / 3 * 2;
+        config.pong_timeout_ms = idle_timeout_ms / 3;
+        config
+    }
+}
+
+pub(crate) const fn backend_name(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Auto => "auto",
+        Backend::Epoll => "epoll",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn echo_flags(arguments: &[&str]) -> EchoFlags {
+        let Command::Echo(flags) = Cli::try_parse_from(arguments).unwrap().command.unwrap_or_default();
+        flags
+    }
+
+    #[test]
+    fn gannet_alone_is_echo_on_port_9998() {
+        let config = echo_flags(&["gannet"]).to_config();
+        assert_eq!(config.listen, "127.0.0.1:9998".parse().unwrap());
+        assert_eq!((config.shards, config.connections_max), (None, None));
+    }
+
+    #[test]
+    fn the_idle_timeout_is_split_into_ping_and_pong() {
+        let config = echo_flags(&["gannet", "echo", "--idle-timeout", "30"]).to_config();
+        assert_eq!((config.ping_interval_ms, config.pong_timeout_ms), (20_000, 10_000));
+    }
+
+    #[test]
+    fn shards_are_auto_or_at_least_one() {
+        assert_eq!(parse_shards("auto"), Ok(Shards(None)));
+        assert_eq!(parse_shards("3"), Ok(Shards(Some(3))));
+        assert!(parse_shards("0").is_err() && parse_shards("many").is_err());
+    }
+}
