@@ -150,7 +150,9 @@ impl<S> Session<S> {
             end = match self.protocol.poll_event(limits, &mut received, cork) {
                 Ok(None) => break,
                 Ok(Some(Event::Message(message))) => {
-                    self.call(config, cork, outbox_bytes, |context, state| handler.on_message(context, state, message))
+                    self.call(config, cork, outbox_bytes, |context, state| {
+                        handler.on_message(context, state, message)
+                    })
                 }
                 Ok(Some(Event::Close(close))) => Some(End::by_peer(&close)),
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => None,

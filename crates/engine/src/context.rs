@@ -26,7 +26,9 @@ pub enum SendError {
     #[error(transparent)]
     Protocol(#[from] gannet_proto::SendError),
     /// The peer does not read fast enough. What follows is the [`OutboxPolicy`](crate::OutboxPolicy).
-    #[error("the outbox holds {waiting} bytes and its limit is {limit}; send less, or raise outbox_bytes_max")]
+    #[error(
+        "the outbox holds {waiting} bytes and its limit is {limit}; send less, or raise outbox_bytes_max"
+    )]
     OutboxFull {
         /// Bytes waiting.
         waiting: usize,

@@ -12,8 +12,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use gannet_driver::{
-    DescriptorPlan, EpollDriver, EpollParts, ListenOptions, PlanRequest, Tables, Waker, available_descriptors,
-    close_in_this_table, part_with_own_table, plan_descriptors, raise_descriptor_limit,
+    DescriptorPlan, EpollDriver, EpollParts, ListenOptions, PlanRequest, Tables, Waker,
+    available_descriptors, close_in_this_table, part_with_own_table, plan_descriptors,
+    raise_descriptor_limit,
 };
 
 use crate::config::{Backend, Config};
@@ -24,7 +25,8 @@ use crate::shared::{Shared, Summary};
 
 /// What the driver tells a client for which there is not even a slot; the engine's own refusals are written like the
 /// other responses.
-const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
 /// Connections over the cap that a shard turns away with patience; the driver turns away what is beyond.
 const REFUSALS_AT_ONCE: usize = 32;
 
@@ -86,8 +88,13 @@ impl Builder {
         let local_addr = parts[0].local_addr();
         let shared = Arc::new(Shared::new(plan.connections_max));
         let wakers: Vec<Waker> = parts.iter().map(EpollParts::waker).collect();
-        let mut engine =
-            Engine { local_addr, plan, backend: Backend::Epoll, stop: StopHandle { shared, wakers }, threads: Vec::new() };
+        let mut engine = Engine {
+            local_addr,
+            plan,
+            backend: Backend::Epoll,
+            stop: StopHandle { shared, wakers },
+            threads: Vec::new(),
+        };
         engine.start_shards(parts, &config, Arc::new(make_handler))?;
         Ok(engine)
     }
@@ -214,7 +221,12 @@ impl Engine {
         first_error.map_or_else(|| Ok(self.stop.summary()), Err)
     }
 
-    fn start_shards<H, F>(&mut self, parts: Vec<EpollParts>, config: &Arc<Config>, make: Arc<F>) -> Result<(), Error>
+    fn start_shards<H, F>(
+        &mut self,
+        parts: Vec<EpollParts>,
+        config: &Arc<Config>,
+        make: Arc<F>,
+    ) -> Result<(), Error>
     where
         H: Handler + 'static,
         F: Fn(usize) -> H + Send + Sync + 'static,
@@ -227,8 +239,12 @@ impl Engine {
         };
         let (parted, reports) = mpsc::channel();
         for (shard, parts) in parts.into_iter().enumerate() {
-            let not_mine: Vec<RawFd> =
-                descriptors.iter().enumerate().filter(|(other, _)| *other != shard).flat_map(|(_, fds)| *fds).collect();
+            let not_mine: Vec<RawFd> = descriptors
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != shard)
+                .flat_map(|(_, fds)| *fds)
+                .collect();
             let thread = ShardThread {
                 parts,
                 not_mine: (self.plan.tables == Tables::PerShard).then_some(not_mine),

@@ -45,7 +45,10 @@ impl Outbox {
         replies: usize,
         cork: &mut Vec<u8>,
     ) -> Result<(), Broken> {
-        debug_assert!(replies == 0 || (cork.is_empty() && self.is_empty()), "replies would overtake what waits");
+        debug_assert!(
+            replies == 0 || (cork.is_empty() && self.is_empty()),
+            "replies would overtake what waits"
+        );
         if !self.is_empty() {
             self.waiting.append(cork);
             return Ok(());
@@ -80,7 +83,11 @@ impl Outbox {
         if sent < buffer.len() {
             self.submit(driver, token, buffer, sent)?;
         }
-        if self.in_flight == 0 && !self.waiting.is_empty() { self.send_waiting(driver, token) } else { Ok(()) }
+        if self.in_flight == 0 && !self.waiting.is_empty() {
+            self.send_waiting(driver, token)
+        } else {
+            Ok(())
+        }
     }
 
     fn send_waiting<D: Driver>(&mut self, driver: &mut D, token: Token) -> Result<(), Broken> {

@@ -6,8 +6,6 @@
 
 mod lifecycle;
 mod opening;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +21,7 @@ use crate::timers::{Clock, Sweep};
 
 /// Whether a shard has more to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShardStatus {
+pub(crate) enum ShardStatus {
     /// It serves, or drains.
     Running,
     /// It was stopped and every connection is gone.
@@ -42,7 +40,7 @@ enum Stage {
 
 /// One event loop with its connections.
 #[derive(Debug)]
-pub struct Shard<D, H: Handler> {
+pub(crate) struct Shard<D, H: Handler> {
     driver: D,
     handler: H,
     connections: Connections<H::State>,
@@ -58,7 +56,7 @@ pub struct Shard<D, H: Handler> {
 
 impl<D: Driver, H: Handler> Shard<D, H> {
     /// A shard that starts its clock at `now`.
-    pub fn new(driver: D, handler: H, config: Arc<Config>, shared: Arc<Shared>, now: Instant) -> Self {
+    pub(crate) fn new(driver: D, handler: H, config: Arc<Config>, shared: Arc<Shared>, now: Instant) -> Self {
         let limits = gannet_proto::Config::default().with_message_bytes_max(config.message_bytes_max);
         Self {
             driver,
@@ -78,7 +76,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     ///
     /// # Errors
     /// What makes the driver unusable.
-    pub fn reap(&mut self) -> io::Result<()> {
+    pub(crate) fn reap(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
         self.driver.reap(timeout)
     }
@@ -90,7 +88,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     }
 
     /// Handles everything that was reaped, then the timers.
-    pub fn turn(&mut self, now: Instant) -> ShardStatus {
+    pub(crate) fn turn(&mut self, now: Instant) -> ShardStatus {
         self.clock.advance(now);
         while let Some(completion) = self.driver.poll_completion() {
             self.on_completion(completion);
@@ -126,7 +124,8 @@ impl<D: Driver, H: Handler> Shard<D, H> {
                 }
                 let tail = session.take_tail();
                 let bytes = self.driver.received(&tail);
-                let served = session.serve(&mut self.handler, &self.config, &self.limits, &mut self.cork, bytes);
+                let served =
+                    session.serve(&mut self.handler, &self.config, &self.limits, &mut self.cork, bytes);
                 self.finish(token, served);
             }
             Phase::Handshaking { .. } => self.on_head(token),
@@ -217,8 +216,8 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         }
         if waiting == 0 {
             let handler = &mut self.handler;
-            let end =
-                session.call(&self.config, &mut self.cork, 0, |context, state| handler.on_drain(context, state));
+            let end = session
+                .call(&self.config, &mut self.cork, 0, |context, state| handler.on_drain(context, state));
             self.finish(token, Served { replies: 0, end });
         }
     }

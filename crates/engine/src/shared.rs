@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// State shared by all shards.
 #[derive(Debug)]
-pub struct Shared {
+pub(crate) struct Shared {
     connections_max: usize,
     connections: AtomicUsize,
     stopping: AtomicBool,
@@ -35,7 +35,7 @@ pub struct Summary {
 impl Shared {
     /// Shared state for at most `connections_max` connections.
     #[must_use]
-    pub const fn new(connections_max: usize) -> Self {
+    pub(crate) const fn new(connections_max: usize) -> Self {
         Self {
             connections_max,
             connections: AtomicUsize::new(0),
@@ -70,7 +70,7 @@ impl Shared {
     }
 
     /// Tells every shard to stop; they notice in their next turn.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
@@ -80,7 +80,7 @@ impl Shared {
 
     /// The counts so far.
     #[must_use]
-    pub fn summary(&self) -> Summary {
+    pub(crate) fn summary(&self) -> Summary {
         Summary {
             connections: self.connections.load(Ordering::Relaxed),
             opened: self.sessions_opened.load(Ordering::Relaxed),

@@ -57,7 +57,9 @@ impl Sweep {
 
     /// Milliseconds until [`Sweep::due`] has slots to look at.
     pub(crate) fn wait(&self, now_ms: u32, slots: usize) -> Duration {
-        Duration::from_millis(u64::from(Self::pause_ms(slots).saturating_sub(now_ms.wrapping_sub(self.last_ms))))
+        Duration::from_millis(u64::from(
+            Self::pause_ms(slots).saturating_sub(now_ms.wrapping_sub(self.last_ms)),
+        ))
     }
 
     /// Between two slices, so that all of them fit in one period.

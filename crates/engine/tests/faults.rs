@@ -145,7 +145,8 @@ fn a_client_that_says_nothing_at_all_is_answered_408_too() {
 fn garbage_instead_of_http_is_answered_400_at_once() {
     let server = Server::start(|_| {});
     let mut bystander = Client::open(server.address());
-    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello tls"[..], &[0xff; 64], b"\0\0\0\0"] {
+    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello tls"[..], &[0xff; 64], b"\0\0\0\0"]
+    {
         let mut client = Client::raw(server.address());
         client.write(garbage);
         let head = client.read_head();
@@ -172,7 +173,9 @@ fn bytes_behind_a_refused_request_are_never_parsed() {
 fn a_length_of_two_to_the_63_is_answered_1002_and_one_below_it_1009() {
     let server = Server::start(|_| {});
     let mut bystander = Client::open(server.address());
-    for (length, code) in [(1_u64 << 63, 1002), (u64::MAX, 1002), ((1 << 63) - 1, 1009), (16 * 1024 * 1024 + 1, 1009)] {
+    for (length, code) in
+        [(1_u64 << 63, 1002), (u64::MAX, 1002), ((1 << 63) - 1, 1009), (16 * 1024 * 1024 + 1, 1009)]
+    {
         let mut client = Client::open(server.address());
         let mut header = vec![0x82, 0xff];
         header.extend(length.to_be_bytes());

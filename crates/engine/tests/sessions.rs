@@ -75,8 +75,11 @@ fn pipelined_messages_cut_anywhere_come_back_in_order() {
     let server = Server::start(|_| {});
     let mut client = Client::open(server.address());
     let sizes: Vec<usize> = (0..400).map(|number| (number * 37) % 1500).collect();
-    let bytes: Vec<u8> =
-        sizes.iter().enumerate().flat_map(|(number, &size)| masked_frame(0x82, &vec![number as u8; size])).collect();
+    let bytes: Vec<u8> = sizes
+        .iter()
+        .enumerate()
+        .flat_map(|(number, &size)| masked_frame(0x82, &vec![number as u8; size]))
+        .collect();
     let mut writer = client.stream.try_clone().unwrap();
     let writing = std::thread::spawn(move || {
         for piece in bytes.chunks(977) {
@@ -126,7 +129,9 @@ fn a_peer_that_never_answers_a_close_is_cut_at_the_close_deadline() {
 fn the_handler_chooses_the_subprotocol_and_adds_headers() {
     let server = Server::start(|_| {});
     let mut client = Client::raw(server.address());
-    let request = REQUEST.replace("/echo", "/soap").replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: xmpp, soap\r\n\r\n");
+    let request = REQUEST
+        .replace("/echo", "/soap")
+        .replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: xmpp, soap\r\n\r\n");
     client.write(request.as_bytes());
     let head = client.read_head();
     assert!(head.contains("Sec-WebSocket-Protocol: soap\r\n") && head.contains("X-Test: yes\r\n"), "{head}");

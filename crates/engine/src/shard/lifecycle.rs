@@ -181,16 +181,14 @@ impl<D: Driver, H: Handler> Shard<D, H> {
 
     fn go_away(&mut self, token: Token) {
         let Some(entry) = self.connections.get_mut(token) else { return };
-        match &mut entry.phase {
-            Phase::Handshaking { .. } => self.refuse(token, HandshakeError::Unavailable),
-            Phase::Open(session) => {
-                // An error means that the closing handshake was under way already.
-                if session.protocol.close(Some(CloseCode::GOING_AWAY), "", &mut self.cork).is_ok() {
-                    entry.since_ms = self.clock.now_ms();
-                    self.finish(token, Served { replies: 0, end: None });
-                }
-            }
-            _ => {}
+        if let Phase::Handshaking { .. } = entry.phase {
+            return self.refuse(token, HandshakeError::Unavailable);
+        }
+        let Phase::Open(session) = &mut entry.phase else { return };
+        // An error means that the closing handshake was under way already.
+        if session.protocol.close(Some(CloseCode::GOING_AWAY), "", &mut self.cork).is_ok() {
+            entry.since_ms = self.clock.now_ms();
+            self.finish(token, Served { replies: 0, end: None });
         }
     }
 

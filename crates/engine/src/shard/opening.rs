@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use gannet_driver::{Driver, Token};
-use gannet_proto::handshake::{HandshakeError, HeadScanner, Limits, write_accept, write_refusal, write_response};
+use gannet_proto::handshake::{HandshakeError, HeadError, HeadScanner, Limits, write_accept, write_refusal};
 
 use super::{Shard, Stage};
 use crate::connection::{Ending, Head, Phase, Served, Session};
@@ -66,11 +66,14 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         };
         let mut session = Session::new(state);
         let handler = &mut self.handler;
-        let end = session.call(&self.config, &mut self.cork, 0, |context, state| handler.on_open(context, state));
+        let end =
+            session.call(&self.config, &mut self.cork, 0, |context, state| handler.on_open(context, state));
         let served = match end {
             Some(_) => Served { replies: 0, end },
             // The response is in the cork, so no reply is written in place.
-            None => session.serve(handler, &self.config, &self.limits, &mut self.cork, &mut bytes[head_bytes..]),
+            None => {
+                session.serve(handler, &self.config, &self.limits, &mut self.cork, &mut bytes[head_bytes..])
+            }
         };
         entry.phase = Phase::Open(session);
         entry.since_ms = self.clock.now_ms();
@@ -80,7 +83,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
 
     /// Answers a connection that has no session with an error, and ends it.
     pub(super) fn refuse(&mut self, token: Token, error: HandshakeError) {
-        write_refusal(&mut self.cork, &error);
+        write_error(&mut self.cork, error);
         self.end_handshake(token);
     }
 
@@ -110,31 +113,35 @@ fn open<H: Handler>(
         Ok(None) => return Opening::Partial,
         Ok(Some(complete)) => complete,
         Err(error) => {
-            write_refusal(cork, &error);
+            write_error(cork, error);
             return Opening::Refused;
         }
     };
     let request = Request::new(head, peer);
-    match handler.on_upgrade(&request) {
+    let written = match handler.on_upgrade(&request) {
         Upgrade::Accept(Accept { state, subprotocol, headers }) => {
-            let headers = borrowed(&headers);
-            match write_accept(cork, &request, subprotocol.as_deref(), &headers) {
-                Ok(()) => Opening::Open { state, head_bytes },
-                Err(error) => {
-                    tracing::error!(%error, "the handler's response to an upgrade cannot be sent");
-                    write_refusal(cork, &HandshakeError::Internal);
-                    Opening::Refused
-                }
-            }
+            write_accept(cork, &request, subprotocol.as_deref(), &borrowed(&headers))
+                .map(|()| Opening::Open { state, head_bytes })
         }
         Upgrade::Reject(Reject { status, headers, body }) => {
-            if let Err(error) = write_response(cork, status, &borrowed(&headers), &body) {
-                tracing::error!(%error, "the handler's rejection of an upgrade cannot be sent");
-                write_refusal(cork, &HandshakeError::Internal);
-            }
-            Opening::Refused
+            write_refusal(cork, status, &borrowed(&headers), &body).map(|()| Opening::Refused)
         }
-    }
+    };
+    written.unwrap_or_else(|error| {
+        write_handler_error(cork, &error);
+        Opening::Refused
+    })
+}
+
+/// Refuses a request for what is wrong with it.
+fn write_error(cork: &mut Vec<u8>, error: HandshakeError) {
+    write_refusal(cork, error.status(), &[], &error.to_string()).expect("the status of an error refuses");
+}
+
+/// The handler's response cannot be sent: the client learns that it is not to blame, the operator why.
+fn write_handler_error(cork: &mut Vec<u8>, error: &HeadError) {
+    tracing::error!(%error, "the handler's answer to an upgrade request cannot be sent");
+    write_refusal(cork, 500, &[], "").expect("500 refuses");
 }
 
 fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {

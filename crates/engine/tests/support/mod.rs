@@ -1,6 +1,6 @@
 //! A raw client and a recording server for the tests: the client writes bytes, not messages, so that it can be wrong.
 
-#![allow(dead_code)] // reason: each test binary uses its part of this module
+#![allow(dead_code, clippy::unwrap_used)] // reason: each test binary uses its part of this module, and all of it is test code
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use gannet::{Closed, Config, Context, Engine, Handler, Message, Request, Upgrade};
 
 /// How long anything may take before a test gives up; reached only on failure.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What the handler of a [`Server`] reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     Opened,
     Message(Vec<u8>),
     Drained,
@@ -22,7 +22,7 @@ pub enum Seen {
 }
 
 /// Echoes, reports every call, and obeys a few text messages.
-pub struct Recorder {
+pub(crate) struct Recorder {
     seen: Sender<Seen>,
 }
 
@@ -68,13 +68,13 @@ impl Handler for Recorder {
 }
 
 /// An engine on a free port, stopped at the end of the test.
-pub struct Server {
+pub(crate) struct Server {
     engine: Option<Engine>,
     seen: Receiver<Seen>,
 }
 
 impl Server {
-    pub fn start(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.shards = Some(1);
@@ -84,16 +84,16 @@ impl Server {
         Self { engine: Some(engine.unwrap()), seen }
     }
 
-    pub fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         self.engine.as_ref().unwrap()
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.engine().local_addr()
     }
 
     /// Waits for the handler to report how a connection was closed.
-    pub fn closed(&self) -> (u16, bool) {
+    pub(crate) fn closed(&self) -> (u16, bool) {
         loop {
             if let Seen::Closed { code, was_clean, .. } = self.next() {
                 return (code, was_clean);
@@ -101,17 +101,17 @@ impl Server {
         }
     }
 
-    pub fn next(&self) -> Seen {
+    pub(crate) fn next(&self) -> Seen {
         self.seen.recv_timeout(DEADLINE).expect("the handler was not called in time")
     }
 
     /// Everything that the handler has reported so far.
-    pub fn seen_so_far(&self) -> Vec<Seen> {
+    pub(crate) fn seen_so_far(&self) -> Vec<Seen> {
         self.seen.try_iter().collect()
     }
 
     /// Waits until exactly `connections` slots are in use.
-    pub fn wait_for_connections(&self, connections: usize) {
+    pub(crate) fn wait_for_connections(&self, connections: usize) {
         let start = Instant::now();
         while self.engine().summary().connections != connections {
             let now = self.engine().summary().connections;
@@ -121,7 +121,7 @@ impl Server {
     }
 
     /// Stops the engine and waits for its end.
-    pub fn stop(mut self) -> gannet::Summary {
+    pub(crate) fn stop(mut self) -> gannet::Summary {
         let engine = self.engine.take().unwrap();
         engine.stop();
         engine.join().unwrap()
@@ -137,17 +137,17 @@ impl Drop for Server {
     }
 }
 
-pub const REQUEST: &str = "GET /echo HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub(crate) const REQUEST: &str = "GET /echo HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// A client that writes what it is told to.
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
 }
 
 impl Client {
     /// A TCP connection, without a handshake.
-    pub fn raw(address: SocketAddr) -> Self {
+    pub(crate) fn raw(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -155,7 +155,7 @@ impl Client {
     }
 
     /// An open WebSocket connection.
-    pub fn open(address: SocketAddr) -> Self {
+    pub(crate) fn open(address: SocketAddr) -> Self {
         let mut client = Self::raw(address);
         client.write(REQUEST.as_bytes());
         let head = client.read_head();
@@ -163,22 +163,22 @@ impl Client {
         client
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// Writes a masked frame; `first` holds fin, rsv and opcode.
-    pub fn send(&mut self, first: u8, payload: &[u8]) {
+    pub(crate) fn send(&mut self, first: u8, payload: &[u8]) {
         let frame = masked_frame(first, payload);
         self.write(&frame);
     }
 
-    pub fn send_text(&mut self, text: &str) {
+    pub(crate) fn send_text(&mut self, text: &str) {
         self.send(0x81, text.as_bytes());
     }
 
     /// Reads an HTTP response head.
-    pub fn read_head(&mut self) -> String {
+    pub(crate) fn read_head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -189,7 +189,7 @@ impl Client {
     }
 
     /// Reads a frame of the server: its first byte and its payload.
-    pub fn read_frame(&mut self) -> (u8, Vec<u8>) {
+    pub(crate) fn read_frame(&mut self) -> (u8, Vec<u8>) {
         let mut header = [0; 2];
         self.stream.read_exact(&mut header).unwrap();
         let length = match header[1] {
@@ -211,41 +211,43 @@ impl Client {
     }
 
     /// Reads a Close frame and gives its code.
-    pub fn read_close(&mut self) -> u16 {
+    pub(crate) fn read_close(&mut self) -> u16 {
         let (first, payload) = self.read_frame();
         assert_eq!(first, 0x88, "a Close frame, not {payload:?}");
         u16::from_be_bytes([payload[0], payload[1]])
     }
 
     /// Reads to the end of the stream, which must not be a reset.
-    pub fn read_to_end(&mut self) -> Vec<u8> {
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).unwrap();
         rest
     }
 
     /// Waits for the connection to break or end, whatever comes before.
-    pub fn read_until_gone(&mut self) {
+    pub(crate) fn read_until_gone(&mut self) {
         let mut buffer = [0; 4096];
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return,
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("still open after the deadline"),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    panic!("still open after the deadline")
+                }
                 Err(_) => return,
             }
         }
     }
 
     /// Shows that this connection still works.
-    pub fn assert_echoes(&mut self) {
+    pub(crate) fn assert_echoes(&mut self) {
         self.send_text("still here");
         assert_eq!(self.read_frame(), (0x81, b"still here".to_vec()));
     }
 }
 
 /// A masked frame with a fixed key.
-pub fn masked_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![first];
     match payload.len() {
