@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use gannet::{Backend, Config};
 
 /// A WebSocket server for very many open connections.
@@ -56,7 +56,7 @@ fn parse_shards(text: &str) -> Result<Shards, String> {
     }
 }
 
-#[derive(Debug, Args, Parser)]
+#[derive(Debug, Parser)]
 pub(crate) struct EchoFlags {
     /// Address and port to listen on; port 0 lets the kernel choose.
     #[arg(long, default_value = "127.0.0.1:9998")]

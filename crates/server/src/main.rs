@@ -1,2 +1,68 @@
-//! The gannet server.
-fn main() {}
+//! `gannet`, the server: a command line around the engine. What cannot start ends with one line and exit code 2.
+
+#![forbid(unsafe_code)]
+
+mod apps;
+mod flags;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use gannet::{Engine, Error};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::apps::echo::Echo;
+use crate::flags::{Cli, Command, EchoFlags};
+
+/// A bad flag, a port in use, a ceiling below what was asked for.
+const EXIT_CANNOT_START: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.log_format);
+    let Command::Echo(flags) = cli.command.unwrap_or_default();
+    match echo(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ (Error::Shard { .. } | Error::Panicked { .. })) => {
+            eprintln!("gannet: {error}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("gannet: {error}");
+            ExitCode::from(EXIT_CANNOT_START)
+        }
+    }
+}
+
+fn echo(flags: &EchoFlags) -> Result<(), Error> {
+    // Signals are caught before the first thread starts, so that none of them dies of one.
+    let signals = Signals::new([SIGINT, SIGTERM]).ok();
+    let engine = Engine::builder().config(flags.to_config()).start(|_shard| Echo)?;
+    println!(
+        "gannet: echo on ws://{}/echo, {} shards, backend {}, at most {} connections",
+        engine.local_addr(),
+        engine.shards(),
+        flags::backend_name(engine.backend()),
+        engine.connections_max(),
+    );
+    let stop = engine.stop_handle();
+    if let Some(mut signals) = signals {
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                tracing::info!(signal, "stopping");
+                stop.stop();
+            }
+        });
+    }
+    let summary = engine.join()?;
+    tracing::info!(
+        opened = summary.opened,
+        closed_cleanly = summary.closed_cleanly,
+        cut = summary.cut,
+        refused = summary.refused,
+        "stopped"
+    );
+    Ok(())
+}
