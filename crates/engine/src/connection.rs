@@ -16,10 +16,10 @@ use gannet_driver::Token;
 use gannet_proto::handshake::HeadScanner;
 use gannet_proto::{CloseCode, Connection, Event, ProtocolError, ReadyState, Received};
 
-use crate::config::{Config, OutboxPolicy};
+use crate::config::Config;
 use crate::context::Context;
 use crate::handler::{Closed, Handler};
-use crate::outbox::{Outbox, Overflow};
+use crate::outbox::Outbox;
 
 /// What a shard knows of a slot: its hot cache line.
 #[derive(Debug)]
@@ -145,20 +145,21 @@ impl<S> Session<S> {
     ) -> Served {
         let outbox_bytes = self.outbox_bytes();
         let mut received = Received::new(&mut *bytes);
-        let mut end = None;
-        while end.is_none() {
-            end = match self.protocol.poll_event(limits, &mut received, cork) {
-                Ok(None) => break,
+        let mut context = Context::new(&mut self.protocol, cork, outbox_bytes, config.outbox_bytes_max);
+        let end = loop {
+            match context.poll_event(limits, &mut received) {
                 Ok(Some(Event::Message(message))) => {
-                    self.call(config, cork, outbox_bytes, |context, state| {
-                        handler.on_message(context, state, message)
-                    })
+                    handler.on_message(&mut context, &mut self.state, message);
+                    if let Some(error) = context.overflow(config.outbox_policy) {
+                        break Some(self.fail(error, cork));
+                    }
                 }
-                Ok(Some(Event::Close(close))) => Some(End::by_peer(&close)),
-                Ok(Some(Event::Ping(_) | Event::Pong(_))) => None,
-                Err(error) => Some(End::failed(error)),
-            };
-        }
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => {}
+                Ok(Some(Event::Close(close))) => break Some(End::by_peer(&close)),
+                Ok(None) => break None,
+                Err(error) => break Some(End::failed(error)),
+            }
+        };
         let mut replies = received.replied();
         if end.is_none() && !received.unparsed().is_empty() {
             let tail = received.unparsed().to_vec();
@@ -180,12 +181,9 @@ impl<S> Session<S> {
         outbox_bytes: usize,
         handle: impl FnOnce(&mut Context<'_>, &mut S),
     ) -> Option<End> {
-        let mut overflow = Overflow::No;
-        let mut context =
-            Context::new(&mut self.protocol, cork, outbox_bytes, config.outbox_bytes_max, &mut overflow);
+        let mut context = Context::new(&mut self.protocol, cork, outbox_bytes, config.outbox_bytes_max);
         handle(&mut context, &mut self.state);
-        (overflow == Overflow::Happened && config.outbox_policy == OutboxPolicy::Close)
-            .then(|| self.fail(ProtocolError::OutboxFull, cork))
+        context.overflow(config.outbox_policy).map(|error| self.fail(error, cork))
     }
 
     /// Fails the WebSocket Connection (RFC 6455 §7.1.7) for a reason that the engine found.

@@ -3,9 +3,9 @@
 //! Invariant: nothing is sent from here. Frames are appended to the cork of the shard, or written over the received
 //! bytes, and leave in one send when the call's readiness event is done (corking).
 
-use gannet_proto::{CloseCode, Connection, Message, ReadyState};
+use gannet_proto::{CloseCode, Connection, Event, Message, ProtocolError, ReadyState, Received};
 
-use crate::outbox::Overflow;
+use crate::config::OutboxPolicy;
 
 /// The connection that a handler is called for.
 #[derive(Debug)]
@@ -15,7 +15,8 @@ pub struct Context<'a> {
     /// Bytes that waited before this call.
     outbox_bytes: usize,
     outbox_bytes_max: usize,
-    overflow: &'a mut Overflow,
+    /// A message met a full outbox.
+    overflowed: bool,
 }
 
 /// Why a message was not sent.
@@ -43,9 +44,24 @@ impl<'a> Context<'a> {
         cork: &'a mut Vec<u8>,
         outbox_bytes: usize,
         outbox_bytes_max: usize,
-        overflow: &'a mut Overflow,
     ) -> Self {
-        Self { protocol, cork, outbox_bytes, outbox_bytes_max, overflow }
+        Self { protocol, cork, outbox_bytes, outbox_bytes_max, overflowed: false }
+    }
+
+    /// The next event in `received`. Replies that the RFC demands are made on the way.
+    #[inline]
+    pub(crate) fn poll_event<'e>(
+        &mut self,
+        limits: &gannet_proto::Config,
+        received: &'e mut Received<'_>,
+    ) -> Result<Option<Event<'e>>, ProtocolError> {
+        self.protocol.poll_event(limits, received, self.cork)
+    }
+
+    /// Why the connection is to be failed, if a message met a full outbox and the policy is to close.
+    #[inline]
+    pub(crate) fn overflow(&self, policy: OutboxPolicy) -> Option<ProtocolError> {
+        (self.overflowed && policy == OutboxPolicy::Close).then_some(ProtocolError::OutboxFull)
     }
 
     /// Sends a message back as it came. A message that arrived whole leaves from where it was received, without a copy.
@@ -113,7 +129,7 @@ impl<'a> Context<'a> {
         if waiting < self.outbox_bytes_max {
             return Ok(());
         }
-        *self.overflow = Overflow::Happened;
+        self.overflowed = true;
         Err(SendError::OutboxFull { waiting, limit: self.outbox_bytes_max })
     }
 }

@@ -7,13 +7,6 @@ use gannet_driver::{Driver, SendOutcome, Token};
 /// Buffers larger than this are given back to the allocator instead of being kept for reuse.
 const REUSED_BYTES_MAX: usize = 256 * 1024;
 
-/// Whether a message met a full outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overflow {
-    No,
-    Happened,
-}
-
 /// The connection cannot send any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
