@@ -7,9 +7,6 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
-/// Payloads up to this many bytes are not worth the call of a function compiled for wider vectors.
-const SHORT_BYTES_MAX: usize = 64;
-
 /// Unmasks (or masks) `payload` in place.
 pub fn unmask(payload: &mut [u8], key: [u8; 4]) {
     unmask_left(payload, 0, key);
@@ -27,7 +24,8 @@ pub fn unmask_left(window: &mut [u8], shift: usize, key: [u8; 4]) {
         4..8 => unmask_word(window, shift, key),
         8..16 => unmask_ends::<1>(window, shift, key),
         16..=32 => unmask_ends::<2>(window, shift, key),
-        33..=SHORT_BYTES_MAX => unmask_ends::<4>(window, shift, key),
+        33..=64 => unmask_ends::<4>(window, shift, key),
+        65..=128 => unmask_ends::<8>(window, shift, key),
         _ => unmask_long(window, shift, key),
     }
 }
@@ -81,25 +79,23 @@ fn unmask_ends<const WORDS: usize>(window: &mut [u8], shift: usize, key: [u8; 4]
     store(window, last, back, word_key(rotate_key(key, last)));
 }
 
-/// Payloads of at least 32 bytes, front to back, so that a store only covers bytes that were loaded. The last
-/// 32 bytes overlap the chunks before them and are loaded first.
+/// Payloads of at least 128 bytes, front to back, so that a store only covers bytes that were loaded. The first 32
+/// and the last 128 bytes overlap the chunks between them, so that those are aligned and leave no remainder; both
+/// are loaded first and stored last.
 #[inline(always)]
 fn unmask_chunks(window: &mut [u8], shift: usize, key: [u8; 4]) {
     let len = window.len() - shift;
-    let last = len - 32;
-    let back = load::<4>(window, shift + last);
-    let key_word = word_key(key);
-    let mut at = 0;
-    while len - at >= 128 {
+    let last = len - 128;
+    let front = load::<4>(window, shift);
+    let back = load::<16>(window, shift + last);
+    let mut at = 32 - window.as_ptr().addr() % 32;
+    let chunk_key = word_key(rotate_key(key, at));
+    while at < last {
         let words = load::<16>(window, at + shift);
-        store(window, at, words, key_word);
+        store(window, at, words, chunk_key);
         at += 128;
     }
-    while len - at >= 32 {
-        let words = load::<4>(window, at + shift);
-        store(window, at, words, key_word);
-        at += 32;
-    }
+    store(window, 0, front, word_key(key));
     store(window, last, back, word_key(rotate_key(key, last)));
 }
 
