@@ -228,3 +228,6 @@ pub fn write_header(out: &mut Vec<u8>, header: &Header) {
     let len = encode_header(&mut bytes, header);
     out.extend_from_slice(&bytes[..len]);
 }
+
+#[cfg(test)]
+mod tests;

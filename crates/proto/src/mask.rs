@@ -120,3 +120,6 @@ fn store<const WORDS: usize>(window: &mut [u8], at: usize, words: [u64; WORDS], 
         *place = (word ^ key).to_le_bytes();
     }
 }
+
+#[cfg(test)]
+mod tests;

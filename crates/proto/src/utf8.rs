@@ -99,3 +99,6 @@ fn check_prefix(sequence: &[u8]) -> Result<(), InvalidUtf8> {
         _ => Err(InvalidUtf8),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,3 +103,70 @@ impl Assembly {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Opcode;
+
+    fn frame(fin: bool, payload_len: u64) -> Header {
+        Header { fin, opcode: Opcode::Continuation, masking_key: None, payload_len }
+    }
+
+    fn capacity(assembly: &Assembly) -> usize {
+        match &assembly.message {
+            Assembled::Text(text) => text.capacity(),
+            Assembled::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
+    #[test]
+    fn a_declared_length_allocates_nothing() {
+        let mut assembly = Assembly::new(MessageKind::Binary);
+        assembly.begin_frame(&frame(true, u64::MAX >> 1));
+        assert_eq!(assembly.add(&mut [1; 100]), Ok(Progress::Cut));
+        assert!(capacity(&assembly) <= 2 * (HEADER_ROOM + 100));
+        assert_eq!(assembly.frame_remaining(), Some((u64::MAX >> 1) - 100));
+    }
+
+    #[test]
+    fn many_small_fragments_pin_at_most_twice_what_was_received() {
+        for kind in [MessageKind::Text, MessageKind::Binary] {
+            let mut assembly = Assembly::new(kind);
+            for received in 1..=10_000 {
+                assembly.begin_frame(&frame(false, 1));
+                assert_eq!(assembly.add(b"a".to_vec().as_mut_slice()), Ok(Progress::FrameComplete));
+                assert!(capacity(&assembly) <= 2 * (HEADER_ROOM + received), "{received}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_room_for_a_header_is_in_front_of_the_payload() {
+        for kind in [MessageKind::Text, MessageKind::Binary] {
+            let mut assembly = Assembly::new(kind);
+            assembly.begin_frame(&frame(true, 5));
+            assert_eq!(assembly.add(b"Hello".to_vec().as_mut_slice()), Ok(Progress::MessageComplete));
+            let message = assembly.into_message();
+            assert_eq!(message.payload().as_bytes(), b"Hello");
+            assert_eq!(message.into_room_and_payload()[HEADER_ROOM..], *b"Hello");
+        }
+    }
+
+    #[test]
+    fn a_cut_masked_frame_continues_with_the_right_key_byte() {
+        let key = [1, 2, 3, 4];
+        for cut in 0..=7 {
+            let mut payload = *b"Hello!!";
+            mask::unmask(&mut payload, key);
+            let (front, back) = payload.split_at_mut(cut);
+            let mut assembly = Assembly::new(MessageKind::Text);
+            assembly.begin_frame(&Header { masking_key: Some(key), ..frame(true, 7) });
+            assembly.add(front).expect("text");
+            if !back.is_empty() {
+                assert_eq!(assembly.add(back), Ok(Progress::MessageComplete));
+            }
+            assert_eq!(assembly.into_message().payload().as_bytes(), b"Hello!!", "cut at {cut}");
+        }
+    }
+}
