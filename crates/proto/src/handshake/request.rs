@@ -29,7 +29,7 @@ impl HeadScanner {
         bytes: &'a [u8],
         limits: &Limits,
     ) -> Result<Option<(Request<'a>, usize)>, HandshakeError> {
-        let already_parsed = self.scanned.checked_ilog2() == bytes.len().checked_ilog2();
+        let parse_is_due = passed_power_of_two(self.scanned, bytes.len());
         let end = self.find_end(bytes)?;
         self.check_limits(bytes, end, limits)?;
         match end {
@@ -38,8 +38,8 @@ impl HeadScanner {
                 request.verify()?;
                 Ok(Some((request, head_len)))
             }
-            None if already_parsed => Ok(None),
-            None => Request::parse(bytes, self.lines, limits).map(|_| None),
+            None if parse_is_due => Request::parse(bytes, self.lines, limits).map(|_| None),
+            None => Ok(None),
         }
     }
 
@@ -64,8 +64,8 @@ impl HeadScanner {
 
     fn check_limits(&self, bytes: &[u8], end: Option<usize>, limits: &Limits) -> Result<(), HandshakeError> {
         if end.unwrap_or(bytes.len()) > limits.head_bytes_max {
-            // Without a complete request line it is the target that is too long.
-            return Err(if self.lines == 0 {
+            let request_line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);
+            return Err(if request_line.len() > limits.target_bytes_max {
                 HandshakeError::TargetTooLong { limit: limits.target_bytes_max }
             } else {
                 HandshakeError::HeadTooLarge { limit: limits.head_bytes_max }
@@ -78,6 +78,11 @@ impl HeadScanner {
         }
         Ok(())
     }
+}
+
+/// Whether a power of two lies between two sizes; growing byte by byte, that happens only a few times.
+fn passed_power_of_two(before: usize, after: usize) -> bool {
+    before.checked_ilog2() != after.checked_ilog2()
 }
 
 /// A valid request to open a WebSocket. It borrows the bytes of its head.
@@ -254,6 +259,7 @@ fn is_key(key: &[u8]) -> bool {
     key.len() == 24 && BASE64.decode_slice(key, &mut nonce) == Ok(16)
 }
 
+/// The error for a head that could not be parsed.
 fn refusal(error: httparse::Error, head: &[u8]) -> HandshakeError {
     let is_http_version = || {
         let line = head.split(|&byte| byte == b'\r').next().unwrap_or(head);
@@ -263,5 +269,27 @@ fn refusal(error: httparse::Error, head: &[u8]) -> HandshakeError {
     match error {
         httparse::Error::Version if is_http_version() => HandshakeError::UnsupportedHttpVersion,
         _ => HandshakeError::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_drips_byte_by_byte_is_parsed_once_per_doubling() {
+        let due = (1..=16 * 1024).filter(|&len| passed_power_of_two(len - 1, len)).count();
+        assert_eq!(due, 15);
+    }
+
+    #[test]
+    fn a_head_that_drips_byte_by_byte_is_searched_once() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyy\r\n";
+        let mut scanner = HeadScanner::default();
+        for end in 1..=head.len() {
+            assert!(matches!(scanner.read_request(&head[..end], &Limits::default()), Ok(None)));
+            assert_eq!(scanner.scanned, end);
+        }
+        assert_eq!(scanner.lines, 3);
     }
 }
