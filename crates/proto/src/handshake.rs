@@ -4,8 +4,6 @@
 mod client;
 mod request;
 mod response;
-#[cfg(test)]
-mod tests;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -186,4 +184,14 @@ fn is_token(text: &[u8]) -> bool {
 /// RFC 9110 §5.5: what a header value may consist of; anything else could begin another field.
 fn is_field_value(text: &str) -> bool {
     text.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_accept_key_of_the_rfc_example() {
+        assert_eq!(&accept_key("dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
 }

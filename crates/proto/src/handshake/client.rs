@@ -142,3 +142,96 @@ fn verify_fields<'a>(
     };
     Ok(Response { subprotocol })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::{HeadScanner, Limits, write_accept};
+
+    const NONCE: [u8; 16] = *b"the sample nonce";
+
+    fn accepted(fields: &[(&str, &str)]) -> String {
+        let base = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        ];
+        let fields: String =
+            [&base, fields].concat().iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n")
+    }
+
+    #[test]
+    fn a_client_request_is_accepted_by_our_server_and_its_response_by_our_client() {
+        let mut bytes = Vec::new();
+        write_request(&mut bytes, "example.com:8080", "/chat?x=1", NONCE, &["a", "b"]).expect("legal");
+        let (request, head_len) = HeadScanner::default()
+            .read_request(&bytes, &Limits::default())
+            .expect("legal")
+            .expect("complete");
+        assert_eq!(head_len, bytes.len());
+        assert_eq!((request.host(), request.target()), ("example.com:8080", "/chat?x=1"));
+        let mut response = Vec::new();
+        write_accept(&mut response, &request, Some("b"), &[]).expect("legal");
+        let head_len = response.len();
+        response.extend(b"\x81\x00");
+        let expected = Some((Response { subprotocol: Some("b") }, head_len));
+        assert_eq!(verify_response(&response, NONCE, &["a", "b"]), Ok(expected));
+        for end in 0..head_len {
+            assert_eq!(verify_response(&response[..end], NONCE, &["a", "b"]), Ok(None), "complete at {end}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_expressed_is_not_written() {
+        let cases = [
+            ("", "/", "a"),
+            ("exa\r\nmple", "/", "a"),
+            ("example.com", "chat", "a"),
+            ("example.com", "/a b", "a"),
+            ("example.com", "/\r\n", "a"),
+            ("example.com", "/", "a b"),
+            ("example.com", "/", ""),
+        ];
+        for (host, target, subprotocol) in cases {
+            let mut out = Vec::new();
+            let result = write_request(&mut out, host, target, NONCE, &[subprotocol]);
+            assert!(
+                matches!(result, Err(HeadError::InvalidValue { .. })),
+                "{host:?} {target:?} {subprotocol:?}"
+            );
+            assert!(out.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_response_that_breaks_a_rule_is_refused_by_the_client() {
+        // The nonce of the RFC's example in base64 is the key above.
+        assert_eq!(BASE64.encode(NONCE), "dGhlIHNhbXBsZSBub25jZQ==");
+        let legal = accepted(&[]);
+        let cases = [
+            (legal.replace("101 Switching Protocols", "403 Forbidden"), ClientHandshakeError::Status(403)),
+            (legal.replace("101 Switching Protocols", "200 OK"), ClientHandshakeError::Status(200)),
+            (legal.replace("HTTP/1.1", "HTTP/1.0"), ClientHandshakeError::Malformed),
+            (legal.replace("HTTP/1.1", "SSH-2.0"), ClientHandshakeError::Malformed),
+            (legal.replace("Upgrade: websocket", "Upgrade: h2c"), ClientHandshakeError::NotAnUpgrade),
+            (legal.replace("Connection: Upgrade", "Connection: close"), ClientHandshakeError::NotAnUpgrade),
+            (legal.replace("s3pPL", "s3pPl"), ClientHandshakeError::AcceptMismatch),
+            (legal.replace("Sec-WebSocket-Accept", "X"), ClientHandshakeError::AcceptMismatch),
+            (
+                accepted(&[("Sec-WebSocket-Extensions", "permessage-deflate")]),
+                ClientHandshakeError::UnexpectedExtension,
+            ),
+            (accepted(&[("Sec-WebSocket-Protocol", "c")]), ClientHandshakeError::UnexpectedSubprotocol),
+            (
+                accepted(&[("Sec-WebSocket-Protocol", "a"), ("Sec-WebSocket-Protocol", "a")]),
+                ClientHandshakeError::UnexpectedSubprotocol,
+            ),
+            (accepted(&[("X", &"y".repeat(17_000))]), ClientHandshakeError::HeadTooLarge),
+            (accepted(&[("X", "y"); 101]), ClientHandshakeError::HeadTooLarge),
+        ];
+        for (response, error) in cases {
+            assert_eq!(verify_response(response.as_bytes(), NONCE, &["a"]), Err(error), "{response:.200}");
+        }
+    }
+}

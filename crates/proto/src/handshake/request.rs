@@ -273,23 +273,4 @@ fn refusal(error: httparse::Error, head: &[u8]) -> HandshakeError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_head_that_drips_byte_by_byte_is_parsed_once_per_doubling() {
-        let due = (1..=16 * 1024).filter(|&len| passed_power_of_two(len - 1, len)).count();
-        assert_eq!(due, 15);
-    }
-
-    #[test]
-    fn a_head_that_drips_byte_by_byte_is_searched_once() {
-        let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyy\r\n";
-        let mut scanner = HeadScanner::default();
-        for end in 1..=head.len() {
-            assert!(matches!(scanner.read_request(&head[..end], &Limits::default()), Ok(None)));
-            assert_eq!(scanner.scanned, end);
-        }
-        assert_eq!(scanner.lines, 3);
-    }
-}
+mod tests;

@@ -146,3 +146,83 @@ pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
         out.extend_from_slice(part.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::{HeadScanner, Limits};
+
+    /// The request of RFC 6455 §1.2.
+    fn request() -> Request<'static> {
+        let head = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\n\
+            Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        let read = HeadScanner::default().read_request(head, &Limits::default());
+        read.expect("legal").expect("complete").0
+    }
+
+    #[test]
+    fn the_response_of_the_rfc_example_is_written() {
+        let request = request();
+        let mut out = Vec::new();
+        write_accept(&mut out, &request, Some("chat"), &[("Server", "gannet")]).expect("legal");
+        let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+                        Sec-WebSocket-Protocol: chat\r\nServer: gannet\r\n\r\n";
+        assert_eq!(String::from_utf8(out).expect("ASCII"), expected);
+    }
+
+    #[test]
+    fn what_would_break_the_head_is_refused_and_nothing_is_written() {
+        let request = request();
+        let not_offered = HeadError::SubprotocolNotOffered { name: "other".to_owned() };
+        let cases: [(Option<&str>, &str, &str, HeadError); 9] = [
+            (Some("other"), "X", "1", not_offered),
+            (None, "X", "a\r\nY: b", HeadError::InvalidValue { name: "X".to_owned() }),
+            (None, "X", "a\nY: b", HeadError::InvalidValue { name: "X".to_owned() }),
+            (None, "X", "a\0", HeadError::InvalidValue { name: "X".to_owned() }),
+            (None, "X\r\nY", "a", HeadError::InvalidName { name: "X\r\nY".to_owned() }),
+            (None, "X Y", "a", HeadError::InvalidName { name: "X Y".to_owned() }),
+            (None, "", "a", HeadError::InvalidName { name: String::new() }),
+            (None, "connection", "close", HeadError::ReservedName { name: "connection".to_owned() }),
+            (None, "Content-Length", "1", HeadError::ReservedName { name: "Content-Length".to_owned() }),
+        ];
+        for (subprotocol, name, value, error) in cases {
+            let mut out = Vec::new();
+            assert_eq!(write_accept(&mut out, &request, subprotocol, &[(name, value)]), Err(error.clone()));
+            if subprotocol.is_none() {
+                assert_eq!(write_refusal(&mut out, 403, &[(name, value)], ""), Err(error));
+            }
+            assert!(out.is_empty(), "{name:?}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_closes_and_has_the_fields_of_its_status() {
+        let write = |status, headers: &[(&str, &str)], body| {
+            let mut out = Vec::new();
+            write_refusal(&mut out, status, headers, body).map(|()| String::from_utf8(out).expect("UTF-8"))
+        };
+        let text = "Content-Type: text/plain; charset=utf-8\r\n";
+        let cases = [
+            (405, "Method Not Allowed", "Allow: GET\r\n"),
+            (426, "Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"),
+            (503, "Service Unavailable", "Retry-After: 1\r\n"),
+            (404, "Not Found", ""),
+            (599, "", ""),
+        ];
+        for (status, reason, fields) in cases {
+            let expected = format!(
+                "HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Length: 3\r\n{fields}{text}\r\nno\n"
+            );
+            assert_eq!(write(status, &[], "no\n"), Ok(expected));
+        }
+        let own =
+            write(503, &[("retry-after", "30"), ("Content-Type", "application/json")], "{}").expect("legal");
+        assert!(own.contains("retry-after: 30\r\n") && !own.contains("Retry-After"));
+        assert!(own.contains("application/json") && !own.contains("text/plain"));
+        for status in [0, 101, 200, 600] {
+            assert_eq!(write(status, &[], ""), Err(HeadError::NotARefusal { status }));
+        }
+    }
+}

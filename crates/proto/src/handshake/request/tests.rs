@@ -1,4 +1,4 @@
-//! Handshake heads as tables: what is accepted, what is refused with which status, what is written.
+//! Requests as tables: what is accepted, what is refused with which status.
 
 use super::*;
 
@@ -48,11 +48,6 @@ fn assert_refused(bytes: &[u8], error: HandshakeError, status: u16) {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
     assert_eq!(refusal(bytes), error, "{text}");
     assert_eq!(error.status(), status, "{text}");
-}
-
-#[test]
-fn the_accept_key_of_the_rfc_example() {
-    assert_eq!(&accept_key("dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
 #[test]
@@ -309,148 +304,18 @@ fn the_engine_side_errors_have_their_status() {
 }
 
 #[test]
-fn the_response_of_the_rfc_example_is_written() {
-    let bytes = with_added(&[("Sec-WebSocket-Protocol", "chat, superchat")]);
-    let (request, _) = read(&bytes).expect("legal").expect("complete");
-    let mut out = Vec::new();
-    write_accept(&mut out, &request, Some("chat"), &[("Server", "gannet")]).expect("legal");
-    let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
-                    Sec-WebSocket-Protocol: chat\r\nServer: gannet\r\n\r\n";
-    assert_eq!(String::from_utf8(out).expect("ASCII"), expected);
+fn a_head_that_drips_byte_by_byte_is_parsed_once_per_doubling() {
+    let due = (1..=16 * 1024).filter(|&len| passed_power_of_two(len - 1, len)).count();
+    assert_eq!(due, 15);
 }
 
 #[test]
-fn what_would_break_the_head_is_refused_and_nothing_is_written() {
-    let bytes = with_added(&[("Sec-WebSocket-Protocol", "chat")]);
-    let (request, _) = read(&bytes).expect("legal").expect("complete");
-    let not_offered = HeadError::SubprotocolNotOffered { name: "other".to_owned() };
-    let cases: [(Option<&str>, &str, &str, HeadError); 9] = [
-        (Some("other"), "X", "1", not_offered),
-        (None, "X", "a\r\nY: b", HeadError::InvalidValue { name: "X".to_owned() }),
-        (None, "X", "a\nY: b", HeadError::InvalidValue { name: "X".to_owned() }),
-        (None, "X", "a\0", HeadError::InvalidValue { name: "X".to_owned() }),
-        (None, "X\r\nY", "a", HeadError::InvalidName { name: "X\r\nY".to_owned() }),
-        (None, "X Y", "a", HeadError::InvalidName { name: "X Y".to_owned() }),
-        (None, "", "a", HeadError::InvalidName { name: String::new() }),
-        (None, "connection", "close", HeadError::ReservedName { name: "connection".to_owned() }),
-        (None, "Content-Length", "1", HeadError::ReservedName { name: "Content-Length".to_owned() }),
-    ];
-    for (subprotocol, name, value, error) in cases {
-        let mut out = Vec::new();
-        assert_eq!(write_accept(&mut out, &request, subprotocol, &[(name, value)]), Err(error.clone()));
-        if subprotocol.is_none() {
-            assert_eq!(write_refusal(&mut out, 403, &[(name, value)], ""), Err(error));
-        }
-        assert!(out.is_empty(), "{name:?}: {value:?}");
+fn a_head_that_drips_byte_by_byte_is_searched_once() {
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyy\r\n";
+    let mut scanner = HeadScanner::default();
+    for end in 1..=head.len() {
+        assert!(matches!(scanner.read_request(&head[..end], &Limits::default()), Ok(None)));
+        assert_eq!(scanner.scanned, end);
     }
-}
-
-#[test]
-fn a_refusal_closes_and_has_the_fields_of_its_status() {
-    let write = |status, headers: &[(&str, &str)], body| {
-        let mut out = Vec::new();
-        write_refusal(&mut out, status, headers, body).map(|()| String::from_utf8(out).expect("UTF-8"))
-    };
-    let text = "Content-Type: text/plain; charset=utf-8\r\n";
-    let cases = [
-        (405, "Method Not Allowed", "Allow: GET\r\n"),
-        (426, "Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"),
-        (503, "Service Unavailable", "Retry-After: 1\r\n"),
-        (404, "Not Found", ""),
-        (599, "", ""),
-    ];
-    for (status, reason, fields) in cases {
-        let expected = format!(
-            "HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Length: 3\r\n{fields}{text}\r\nno\n"
-        );
-        assert_eq!(write(status, &[], "no\n"), Ok(expected));
-    }
-    let own =
-        write(503, &[("retry-after", "30"), ("Content-Type", "application/json")], "{}").expect("legal");
-    assert!(own.contains("retry-after: 30\r\n") && !own.contains("Retry-After"));
-    assert!(own.contains("application/json") && !own.contains("text/plain"));
-    for status in [0, 101, 200, 600] {
-        assert_eq!(write(status, &[], ""), Err(HeadError::NotARefusal { status }));
-    }
-}
-
-const NONCE: [u8; 16] = *b"the sample nonce";
-
-fn accepted(fields: &[(&str, &str)]) -> Vec<u8> {
-    let base = [
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-    ];
-    head("HTTP/1.1 101 Switching Protocols", &[&base, fields].concat())
-}
-
-#[test]
-fn a_client_request_is_accepted_by_our_server_and_its_response_by_our_client() {
-    let mut bytes = Vec::new();
-    write_request(&mut bytes, "example.com:8080", "/chat?x=1", NONCE, &["a", "b"]).expect("legal");
-    let (request, head_len) = read(&bytes).expect("legal").expect("complete");
-    assert_eq!(head_len, bytes.len());
-    assert_eq!((request.host(), request.target()), ("example.com:8080", "/chat?x=1"));
-    let mut response = Vec::new();
-    write_accept(&mut response, &request, Some("b"), &[]).expect("legal");
-    let head_len = response.len();
-    response.extend(b"\x81\x00");
-    let expected = Some((Response { subprotocol: Some("b") }, head_len));
-    assert_eq!(verify_response(&response, NONCE, &["a", "b"]), Ok(expected));
-    for end in 0..head_len {
-        assert_eq!(verify_response(&response[..end], NONCE, &["a", "b"]), Ok(None), "complete at {end}");
-    }
-}
-
-#[test]
-fn a_request_that_cannot_be_expressed_is_not_written() {
-    let cases = [
-        ("", "/", "a"),
-        ("exa\r\nmple", "/", "a"),
-        ("example.com", "chat", "a"),
-        ("example.com", "/a b", "a"),
-        ("example.com", "/\r\n", "a"),
-        ("example.com", "/", "a b"),
-        ("example.com", "/", ""),
-    ];
-    for (host, target, subprotocol) in cases {
-        let mut out = Vec::new();
-        let result = write_request(&mut out, host, target, NONCE, &[subprotocol]);
-        assert!(matches!(result, Err(HeadError::InvalidValue { .. })), "{host:?} {target:?} {subprotocol:?}");
-        assert!(out.is_empty());
-    }
-}
-
-#[test]
-fn a_response_that_breaks_a_rule_is_refused_by_the_client() {
-    // The nonce of the RFC's example in base64 is the key above.
-    assert_eq!(BASE64.encode(NONCE), "dGhlIHNhbXBsZSBub25jZQ==");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("ASCII");
-    let legal = text(accepted(&[]));
-    let cases = [
-        (legal.replace("101 Switching Protocols", "403 Forbidden"), ClientHandshakeError::Status(403)),
-        (legal.replace("101 Switching Protocols", "200 OK"), ClientHandshakeError::Status(200)),
-        (legal.replace("HTTP/1.1", "HTTP/1.0"), ClientHandshakeError::Malformed),
-        (legal.replace("HTTP/1.1", "SSH-2.0"), ClientHandshakeError::Malformed),
-        (legal.replace("Upgrade: websocket", "Upgrade: h2c"), ClientHandshakeError::NotAnUpgrade),
-        (legal.replace("Connection: Upgrade", "Connection: close"), ClientHandshakeError::NotAnUpgrade),
-        (legal.replace("s3pPL", "s3pPl"), ClientHandshakeError::AcceptMismatch),
-        (legal.replace("Sec-WebSocket-Accept", "X"), ClientHandshakeError::AcceptMismatch),
-        (
-            text(accepted(&[("Sec-WebSocket-Extensions", "permessage-deflate")])),
-            ClientHandshakeError::UnexpectedExtension,
-        ),
-        (text(accepted(&[("Sec-WebSocket-Protocol", "c")])), ClientHandshakeError::UnexpectedSubprotocol),
-        (
-            text(accepted(&[("Sec-WebSocket-Protocol", "a"), ("Sec-WebSocket-Protocol", "a")])),
-            ClientHandshakeError::UnexpectedSubprotocol,
-        ),
-        (text(accepted(&[("X", &"y".repeat(17_000))])), ClientHandshakeError::HeadTooLarge),
-        (text(accepted(&[("X", "y"); 101])), ClientHandshakeError::HeadTooLarge),
-    ];
-    for (response, error) in cases {
-        assert_eq!(verify_response(response.as_bytes(), NONCE, &["a"]), Err(error), "{response:.200}");
-    }
+    assert_eq!(scanner.lines, 3);
 }
