@@ -282,6 +282,31 @@ fn text_that_is_not_utf8_fails_inside_a_half_received_frame() {
 }
 
 #[test]
+fn a_fragmented_text_that_ends_inside_a_character_fails_at_its_end() {
+    let invalid = ProtocolError::InvalidUtf8;
+    let (begun, continued) = (frame(0x01, b"a\xe2"), frame(0x00, b"\x82"));
+    let mut connection = open();
+    let fragments = [begun.clone(), continued].concat();
+    assert_eq!(receive(&mut connection, &Config::default(), fragments), outcome(&[], b"", None));
+    let expected = outcome(&[], &close_frame(invalid), Some(invalid));
+    assert_eq!(receive(&mut connection, &Config::default(), frame(0x80, b"")), expected);
+    let completed = [begun, frame(0x80, b"\x82\xac")].concat();
+    assert_eq!(receive(&mut open(), &Config::default(), completed), outcome(&["message of 4"], b"", None));
+}
+
+#[test]
+fn a_half_received_message_is_freed_when_the_connection_ends() {
+    for end in [frame(0x88, b""), frame(0x81, b"inside another message")] {
+        let mut connection = open();
+        receive(&mut connection, &Config::default(), frame(0x01, b"begun"));
+        assert!(connection.is_message_begun());
+        receive(&mut connection, &Config::default(), end);
+        assert_eq!(connection.ready_state(), ReadyState::Closed);
+        assert!(connection.assembly.is_none());
+    }
+}
+
+#[test]
 fn nothing_is_delivered_after_an_error_in_the_same_bytes() {
     let unmasked = ProtocolError::UnmaskedFrame;
     let bytes = [frame(0x81, b"before"), b"\x81\x05Hello".to_vec(), frame(0x81, b"after")].concat();
