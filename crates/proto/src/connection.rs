@@ -151,7 +151,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         match self.short_message(config, received) {
-            Some((kind, placed)) => self.deliver(kind, placed, received, out).map(Some),
+            Some((kind, placed)) => self.deliver(kind, placed, received, out),
             None => self.poll_any(config, received, out),
         }
     }

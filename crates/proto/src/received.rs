@@ -1,7 +1,5 @@
 //! The bytes that one receive lends to a connection, and the replies written over them.
 
-use std::ops::Range;
-
 use crate::frame::{self, Header, Opcode};
 use crate::mask;
 
@@ -19,10 +17,11 @@ pub struct Received<'b> {
 }
 
 /// Where a payload lies in the lent bytes, and the reply header's room in front of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Placed {
     room_start: usize,
-    payload: Range<usize>,
+    payload_start: usize,
+    payload_len: usize,
 }
 
 /// The room for the header of a reply, in front of a lent payload. Empty if the reply cannot be in place.
@@ -88,21 +87,21 @@ impl<'b> Received<'b> {
         let end = start + payload_len;
         self.parsed = end;
         let Some(key) = key else {
-            return Placed { room_start: start, payload: start..end };
+            return Placed { room_start: start, payload_start: start, payload_len };
         };
         // A reply has no key, so its header is four bytes shorter and the payload moves left.
         let room_start = self.replied;
-        let placed = room_start + header_len - 4;
-        mask::unmask_left(&mut self.bytes[placed..end], start - placed, key);
-        Placed { room_start, payload: placed..placed + payload_len }
+        let payload_start = room_start + header_len - 4;
+        mask::unmask_left(&mut self.bytes[payload_start..end], start - payload_start, key);
+        Placed { room_start, payload_start, payload_len }
     }
 
     /// Lends a placed payload and the room in front of it.
     #[inline]
     pub(crate) fn lend(&mut self, placed: Placed) -> (&[u8], ReplyRoom<'_>) {
-        let (front, back) = self.bytes.split_at_mut(placed.payload.start);
+        let (front, back) = self.bytes.split_at_mut(placed.payload_start);
         let room = &mut front[placed.room_start..];
-        (&back[..placed.payload.len()], ReplyRoom { room, replied: &mut self.replied })
+        (&back[..placed.payload_len], ReplyRoom { room, replied: &mut self.replied })
     }
 }
 

@@ -54,7 +54,7 @@ impl Connection {
         placed: Placed,
         received: &'a mut Received<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Event<'a>, ProtocolError> {
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
         let (bytes, room) = received.lend(placed);
         let payload = match kind {
             MessageKind::Binary => Payload::Binary(bytes),
@@ -63,7 +63,7 @@ impl Connection {
                 Err(error) => return Err(self.fail_with(error.into(), out)),
             },
         };
-        Ok(Event::Message(Message(Source::Lent(payload, room))))
+        Ok(Some(Event::Message(Message(Source::Lent(payload, room)))))
     }
 
     /// The general path: any frame in any state.
@@ -80,10 +80,9 @@ impl Connection {
         };
         match arrival {
             Arrival::Whole(kind, placed) => self.deliver(kind, placed, received, out),
-            Arrival::Assembled(message) => Ok(Event::Message(Message(Source::Assembled(message)))),
-            Arrival::Control(opcode, placed) => self.take_control(opcode, placed, received, out),
+            Arrival::Assembled(message) => Ok(Some(Event::Message(Message(Source::Assembled(message))))),
+            Arrival::Control(opcode, placed) => self.take_control(opcode, placed, received, out).map(Some),
         }
-        .map(Some)
     }
 
     /// Parses up to the next arrival that is to be delivered.
