@@ -1,24 +1,29 @@
 //! The epoll backend, over mio.
 //!
 //! mio registers edge-triggered, for reading and writing at once, so a connection costs one `epoll_ctl` in its life.
-//! Invariant: bytes that the kernel may hold for a connection are never forgotten. A receive that was shorter than the
-//! buffer has drained the socket; one that filled it, one that was put off by `pause_receive`, and one with an end of
-//! stream behind it leaves [`Flag::ReadReady`] set and the connection is looked at again without waiting for an event.
+//! Invariant: what the kernel holds for a connection is never forgotten, since it is announced only once. A receive
+//! shorter than the buffer has drained the socket, unless the end of the stream was announced too. A receive that
+//! filled the buffer, one in front of an announced end, and one put off by `pause_receive` leave [`Flag::ReadReady`]
+//! set, and the connection stands in line again without waiting for an event. It stands in line at most once, so that
+//! no connection gets more than one receive per turn.
+
+mod slot;
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll};
 
 use crate::buffer::{HEADROOM_BYTES, ReceiveBuffer};
 use crate::listener::{Accepted, Acceptor, ListenOptions, listen};
 use crate::slots::{Slots, Token};
-use crate::{CloseMode, Completion, Driver, DriverCounters, ReceiveEnd, SendOutcome};
+use crate::{CloseMode, Completion, Driver, DriverCounters, SendOutcome};
+use slot::{Flag, Slot};
 
 /// Events taken from the kernel per turn; fewer cost more turns under load.
 const EVENTS_PER_TURN: usize = 1024;
@@ -82,89 +87,6 @@ impl EpollParts {
     }
 }
 
-/// What is to be done for a connection in this turn.
-#[derive(Debug, Clone, Copy)]
-struct Ready {
-    token: Token,
-    readable: bool,
-    read_closed: bool,
-    writable: bool,
-}
-
-impl Ready {
-    /// Bytes may still wait although no new event announces them.
-    const fn to_read_on(token: Token) -> Self {
-        Self { token, readable: true, read_closed: false, writable: false }
-    }
-}
-
-/// A send that the kernel has not taken whole.
-#[derive(Debug)]
-struct InFlight {
-    buffer: Vec<u8>,
-    sent: usize,
-}
-
-/// Facts about one connection, a bit each, so that a slot stays small.
-#[derive(Debug, Clone, Copy)]
-enum Flag {
-    /// The caller wants to receive.
-    Armed = 1,
-    /// Bytes or an end of stream may wait in the kernel.
-    ReadReady = 2,
-    /// `ReceiveEnded` was delivered.
-    Ended = 4,
-    /// The last send was short: the socket takes no more until the kernel says so.
-    WriteBlocked = 8,
-    /// The peer ended the stream: the kernel says so once, perhaps together with the last bytes.
-    ReadClosed = 16,
-}
-
-#[derive(Debug)]
-struct Slot {
-    /// `None` once closed, until `Closed` is delivered.
-    stream: Option<TcpStream>,
-    flags: u8,
-    in_flight: Option<Box<InFlight>>,
-}
-
-impl Slot {
-    const fn is(&self, flag: Flag) -> bool {
-        self.flags & flag as u8 != 0
-    }
-
-    const fn set(&mut self, flag: Flag) {
-        self.flags |= flag as u8;
-    }
-
-    const fn clear(&mut self, flag: Flag) {
-        self.flags &= !(flag as u8);
-    }
-
-    /// Writes once; `Ok` with less than all means that the socket is full.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
-        let written = loop {
-            match stream.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0,
-                other => break other?,
-            }
-        };
-        if written < bytes.len() {
-            self.set(Flag::WriteBlocked);
-        }
-        Ok(written)
-    }
-
-    fn park(&mut self, buffer: Vec<u8>, sent: usize) -> SendOutcome {
-        debug_assert!(self.in_flight.is_none(), "at most one send is in flight");
-        let bytes = buffer.len() - sent;
-        self.in_flight = Some(Box::new(InFlight { buffer, sent }));
-        SendOutcome::InFlight { bytes }
-    }
-}
-
 /// The epoll driver of one shard.
 #[derive(Debug)]
 pub struct EpollDriver {
@@ -173,11 +95,9 @@ pub struct EpollDriver {
     acceptor: Acceptor,
     slots: Slots<Slot>,
     buffer: ReceiveBuffer,
-    /// The work of this turn; `next` is the first entry not done.
-    ready: Vec<Ready>,
-    next: usize,
-    /// Connections to look at again in the next turn.
-    again: Vec<Ready>,
+    /// Connections to look at, each at most once; the first `turn` of them in this turn.
+    line: VecDeque<Token>,
+    turn: usize,
     /// Completions that need no system call.
     queue: VecDeque<Completion>,
     stale_tokens: u64,
@@ -193,89 +113,50 @@ impl EpollDriver {
             acceptor: Acceptor::new(parts.listener, options),
             slots: Slots::new(),
             buffer: ReceiveBuffer::new(),
-            ready: Vec::with_capacity(EVENTS_PER_TURN),
-            next: 0,
-            again: Vec::new(),
+            line: VecDeque::with_capacity(EVENTS_PER_TURN),
+            turn: 0,
             queue: VecDeque::new(),
             stale_tokens: 0,
         }
     }
 
     fn collect_events(&mut self) {
-        self.next = 0;
-        self.ready.clear();
-        self.ready.append(&mut self.again);
         for event in &self.events {
             match event.token() {
                 LISTENER => self.acceptor.on_ready(),
                 WAKER => self.queue.push_back(Completion::Woken),
-                mio::Token(bits) => self.ready.push(Ready {
-                    token: Token::from_bits(bits),
-                    readable: event.is_readable() || event.is_error(),
-                    read_closed: event.is_read_closed(),
-                    writable: event.is_writable(),
-                }),
+                mio::Token(bits) => {
+                    let token = Token::from_bits(bits);
+                    match self.slots.get_mut(token) {
+                        Some(slot) => {
+                            slot.note(event);
+                            stand_in_line(&mut self.line, slot, token);
+                        }
+                        None => self.stale_tokens += 1,
+                    }
+                }
             }
         }
+        self.turn = self.line.len();
         self.acceptor.start_turn();
     }
 
-    /// Does the work of `self.ready[self.next]`; `None` if it gave no completion.
+    /// Looks at the first connection in line; `None` if it gave no completion.
     fn progress(&mut self) -> Option<Completion> {
-        let Ready { token, readable, read_closed, writable } = self.ready[self.next];
-        let Some(slot) = self.slots.get_mut(token) else {
-            self.stale_tokens += 1;
-            self.next += 1;
-            return None;
-        };
-        if writable {
-            slot.clear(Flag::WriteBlocked);
-            if slot.in_flight.is_some() {
-                self.ready[self.next].writable = false;
-                return finish_send(slot, token);
-            }
+        let token = *self.line.front()?;
+        if let Some(sent) = self.slots.get_mut(token).and_then(|slot| slot.finish_send(token)) {
+            // It stays in front: bytes may have arrived as well.
+            return Some(sent);
         }
-        self.next += 1;
-        if read_closed {
-            slot.set(Flag::ReadClosed);
-        }
-        if readable || read_closed {
-            slot.set(Flag::ReadReady);
-        }
-        self.receive(token)
-    }
-
-    fn receive(&mut self, token: Token) -> Option<Completion> {
+        self.line.pop_front();
+        self.turn -= 1;
         let slot = self.slots.get_mut(token)?;
-        if !slot.is(Flag::Armed) || !slot.is(Flag::ReadReady) || slot.is(Flag::Ended) {
-            return None;
+        slot.clear(Flag::InLine);
+        let completion = slot.receive(token, &mut self.buffer);
+        if slot.can_receive() {
+            stand_in_line(&mut self.line, slot, token);
         }
-        let stream = slot.stream.as_mut()?;
-        let space = self.buffer.space();
-        let room = space.len();
-        let received = loop {
-            match stream.read(space) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
-        match received {
-            Ok(0) => Some(end_receiving(slot, token, ReceiveEnd::EndOfStream)),
-            Ok(bytes) => {
-                self.buffer.set_received(bytes);
-                if bytes == room || slot.is(Flag::ReadClosed) {
-                    self.again.push(Ready::to_read_on(token));
-                } else {
-                    slot.clear(Flag::ReadReady);
-                }
-                Some(Completion::Received { token, bytes })
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                slot.clear(Flag::ReadReady);
-                None
-            }
-            Err(error) => Some(end_receiving(slot, token, ReceiveEnd::Failed(error.kind()))),
-        }
+        completion
     }
 
     fn accept(&mut self) -> Option<Completion> {
@@ -290,45 +171,32 @@ impl EpollDriver {
                 self.acceptor.errors += 1;
                 continue;
             }
-            self.slots.insert(Slot { stream: Some(stream), flags: Flag::Armed as u8, in_flight: None });
+            self.slots.insert(Slot::new(stream));
             return Some(Completion::Accepted { token, peer });
         }
     }
+}
 
-    /// Resolves the token of a command, counting a stale one.
-    fn command(&mut self, token: Token) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(token).filter(|slot| slot.stream.is_some());
-        if slot.is_none() {
-            self.stale_tokens += 1;
-        }
-        slot
+/// Resolves the token of a command, counting a stale one.
+fn resolve<'a>(slots: &'a mut Slots<Slot>, stale_tokens: &mut u64, token: Token) -> Option<&'a mut Slot> {
+    let slot = slots.get_mut(token).filter(|slot| slot.is_open());
+    if slot.is_none() {
+        *stale_tokens += 1;
     }
+    slot
 }
 
-fn end_receiving(slot: &mut Slot, token: Token, end: ReceiveEnd) -> Completion {
-    slot.set(Flag::Ended);
-    Completion::ReceiveEnded { token, end }
-}
-
-/// The socket takes bytes again: sends more of what is in flight.
-fn finish_send(slot: &mut Slot, token: Token) -> Option<Completion> {
-    let mut in_flight = slot.in_flight.take()?;
-    match slot.write(&in_flight.buffer[in_flight.sent..]) {
-        Ok(0) => {
-            slot.in_flight = Some(in_flight);
-            None
-        }
-        Ok(written) => {
-            in_flight.sent += written;
-            Some(Completion::Sent { token, buffer: in_flight.buffer, sent: Ok(in_flight.sent) })
-        }
-        Err(error) => Some(Completion::Sent { token, buffer: in_flight.buffer, sent: Err(error.kind()) }),
+/// Puts a connection at the end of the line unless it stands there already.
+fn stand_in_line(line: &mut VecDeque<Token>, slot: &mut Slot, token: Token) {
+    if !slot.is(Flag::InLine) {
+        slot.set(Flag::InLine);
+        line.push_back(token);
     }
 }
 
 impl Driver for EpollDriver {
     fn reap(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let work_waits = !self.again.is_empty() || !self.queue.is_empty();
+        let work_waits = !self.line.is_empty() || !self.queue.is_empty();
         let timeout =
             if work_waits { Some(Duration::ZERO) } else { shorter(timeout, self.acceptor.timeout()) };
         match self.poll.poll(&mut self.events, timeout) {
@@ -346,7 +214,7 @@ impl Driver for EpollDriver {
             }
             return Some(completion);
         }
-        while self.next < self.ready.len() {
+        while self.turn > 0 {
             if let Some(completion) = self.progress() {
                 return Some(completion);
             }
@@ -364,66 +232,44 @@ impl Driver for EpollDriver {
     }
 
     fn send_received(&mut self, token: Token, bytes: usize) -> SendOutcome {
-        let Some(slot) = self.slots.get_mut(token) else {
-            self.stale_tokens += 1;
+        let Some(slot) = resolve(&mut self.slots, &mut self.stale_tokens, token) else {
             return SendOutcome::Failed;
         };
-        let front = self.buffer.front(bytes);
-        if slot.is(Flag::WriteBlocked) {
-            return slot.park(front.to_vec(), 0);
-        }
-        match slot.write(front) {
-            Ok(sent) if sent == bytes => SendOutcome::Sent(Vec::new()),
-            Ok(sent) => slot.park(front[sent..].to_vec(), 0),
-            Err(_) => SendOutcome::Failed,
-        }
+        slot.send_borrowed(self.buffer.front(bytes))
     }
 
     fn send(&mut self, token: Token, buffer: Vec<u8>, from: usize) -> SendOutcome {
-        let Some(slot) = self.command(token) else { return SendOutcome::Failed };
-        if slot.is(Flag::WriteBlocked) {
-            return slot.park(buffer, from);
-        }
-        match slot.write(&buffer[from..]) {
-            Ok(sent) if from + sent == buffer.len() => SendOutcome::Sent(buffer),
-            Ok(sent) => slot.park(buffer, from + sent),
-            Err(_) => SendOutcome::Failed,
-        }
+        let Some(slot) = resolve(&mut self.slots, &mut self.stale_tokens, token) else {
+            return SendOutcome::Failed;
+        };
+        slot.send(buffer, from)
     }
 
     fn pause_receive(&mut self, token: Token) {
-        if let Some(slot) = self.command(token) {
+        if let Some(slot) = resolve(&mut self.slots, &mut self.stale_tokens, token) {
             slot.clear(Flag::Armed);
         }
     }
 
     fn resume_receive(&mut self, token: Token) {
-        let Some(slot) = self.command(token) else { return };
+        let Some(slot) = resolve(&mut self.slots, &mut self.stale_tokens, token) else { return };
         slot.set(Flag::Armed);
-        if slot.is(Flag::ReadReady) {
-            self.again.push(Ready::to_read_on(token));
+        if slot.can_receive() {
+            stand_in_line(&mut self.line, slot, token);
         }
     }
 
     fn shutdown_write(&mut self, token: Token) {
-        if let Some(slot) = self.command(token)
-            && let Some(stream) = &slot.stream
-        {
-            // It fails only when the connection is broken already, which `ReceiveEnded` reports.
-            stream.shutdown(Shutdown::Write).ok();
+        if let Some(slot) = resolve(&mut self.slots, &mut self.stale_tokens, token) {
+            slot.shutdown_write();
         }
     }
 
     fn close(&mut self, token: Token, mode: CloseMode) {
-        let Some(slot) = self.command(token) else { return };
-        if let Some(stream) = slot.stream.take() {
-            if mode == CloseMode::Reset {
-                rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).ok();
-            }
-            drop(stream);
+        if let Some(slot) = resolve(&mut self.slots, &mut self.stale_tokens, token) {
+            slot.close(mode);
+            self.queue.push_back(Completion::Closed { token });
         }
-        slot.in_flight = None;
-        self.queue.push_back(Completion::Closed { token });
     }
 
     fn stop_accepting(&mut self) {
@@ -446,17 +292,5 @@ fn shorter(first: Option<Duration>, second: Option<Duration>) -> Option<Duration
     match (first, second) {
         (Some(first), Some(second)) => Some(first.min(second)),
         (first, second) => first.or(second),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slot_takes_16_bytes() {
-        // With debug assertions mio adds the identity of the selector to each socket.
-        let selector_id = if cfg!(debug_assertions) { 16 } else { 0 };
-        assert_eq!(size_of::<Slot>(), 16 + selector_id);
     }
 }
