@@ -55,6 +55,7 @@ impl ReceiveBuffer {
 
     /// The first `bytes` of the view.
     pub(crate) fn front(&self, bytes: usize) -> &[u8] {
+        debug_assert!(bytes <= self.tail + self.received, "only what was received can be sent back");
         let start = self.point - self.tail;
         &self.memory[start..start + bytes]
     }

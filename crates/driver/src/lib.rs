@@ -4,7 +4,7 @@
 //!
 //! A shard owns one driver and calls it from one thread. It gives *commands* for tokens and gets *completions* back:
 //! [`Driver::reap`] asks the kernel what happened, [`Driver::poll_completion`] hands it out piece by piece. Every
-//! backend obeys these rules, and `tests/conformance.rs` runs all of them against the same suite:
+//! backend obeys these rules, and `tests/conformance` runs all of them against the same suite:
 //!
 //! 1. Every command yields exactly one terminal completion. A send that the kernel takes at once completes as the
 //!    return value of the command ([`SendOutcome`]), otherwise as one [`Completion::Sent`]. Receiving is armed from
@@ -33,6 +33,7 @@ mod buffer;
 mod epoll;
 mod limits;
 mod listener;
+pub mod sim;
 mod slots;
 mod tables;
 
@@ -120,7 +121,8 @@ pub enum SendOutcome {
 /// How a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseMode {
-    /// `close(2)`: what was sent is still delivered by the kernel.
+    /// `close(2)`: what was sent is still delivered by the kernel, unless bytes of the peer wait that were not
+    /// received: then the kernel resets the connection. Whoever cares receives until the end first.
     Orderly,
     /// Reset (RST): the kernel forgets what was not delivered yet.
     Reset,
@@ -167,7 +169,8 @@ pub trait Driver {
     /// Receives again after [`Driver::pause_receive`].
     fn resume_receive(&mut self, token: Token);
 
-    /// Closes the write side: the peer reads the end of the stream after everything that was sent.
+    /// Closes the write side: the peer reads the end of the stream after everything that was sent. No send may be in
+    /// flight (a debug assertion): its rest would be lost.
     fn shutdown_write(&mut self, token: Token);
 
     /// Closes the connection. One [`Completion::Closed`] follows, and nothing after it.

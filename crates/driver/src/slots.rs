@@ -81,6 +81,13 @@ impl<T> Slots<T> {
         (occupant.generation == token.generation).then_some(&mut occupant.value)
     }
 
+    /// The occupants in the order of their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Token, &T)> {
+        self.slab
+            .iter()
+            .map(|(slot, occupant)| (Token::new(slot as u32, occupant.generation), &occupant.value))
+    }
+
     pub(crate) fn remove(&mut self, token: Token) -> Option<T> {
         self.get_mut(token)?;
         Some(self.slab.remove(token.slot()).value)
