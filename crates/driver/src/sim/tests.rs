@@ -1,3 +1,5 @@
+//! Sessions of an echo server on the simulated driver.
+
 use std::collections::{HashMap, HashSet};
 
 use super::*;
