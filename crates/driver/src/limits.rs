@@ -104,7 +104,7 @@ pub fn plan_descriptors(request: PlanRequest) -> Result<DescriptorPlan, LimitErr
         return Err(LimitError::Zero { what: "max-connections" });
     }
     let least = shards.unwrap_or_else(|| cores.max(1));
-    let needed = least * DESCRIPTORS_PER_SHARD;
+    let needed = least.saturating_mul(DESCRIPTORS_PER_SHARD);
     let shared = descriptors.saturating_sub(needed);
     let per_table = descriptors.saturating_sub(DESCRIPTORS_PER_SHARD);
     if per_table == 0 || (connections_max.is_none() && shared == 0) {
@@ -121,7 +121,7 @@ pub fn plan_descriptors(request: PlanRequest) -> Result<DescriptorPlan, LimitErr
     }
     let shards_needed = asked.div_ceil((per_table * TABLE_FILL_PERCENT / 100).max(1));
     let count = shards.unwrap_or_else(|| least.max(shards_needed));
-    let ceiling = count * per_table;
+    let ceiling = count.saturating_mul(per_table);
     if asked > ceiling {
         return Err(LimitError::AboveCeiling { asked, ceiling, shards: count, descriptors, shards_needed });
     }
