@@ -4,7 +4,7 @@
 //! next turn) or in `Backoff` (it accepts again when a timer says so). The kernel announces a waiting client once (mio
 //! registers edge-triggered), so an accept that failed must never wait for another event.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ const BACKLOG: i32 = 4096;
 const ACCEPTS_PER_TURN: u32 = 64;
 /// How long the acceptor rests after it met the descriptor limit.
 const BACKOFF: Duration = Duration::from_millis(50);
+
+/// How much of the request of a client that is turned away is read.
+const REFUSED_REQUEST_BYTES_MAX: usize = 4096;
 
 /// How to listen.
 #[derive(Debug, Clone)]
@@ -143,9 +146,10 @@ impl Acceptor {
         self.errors += 1;
         match Errno::from_io_error(error) {
             Some(Errno::MFILE | Errno::NFILE) => self.refuse_with_spare(),
-            Some(Errno::NOBUFS | Errno::NOMEM) => self.back_off(),
-            // The client went away while it waited (ECONNABORTED, EPROTO, …): the next one may be fine.
-            _ => {}
+            // The client went away while it waited: the next one may be fine.
+            Some(Errno::CONNABORTED | Errno::PROTO | Errno::PERM | Errno::INTR) => {}
+            // No memory, or something unknown that may last: accepting at once again could spin.
+            _ => self.back_off(),
         }
     }
 
@@ -171,6 +175,8 @@ impl Acceptor {
     /// Best effort: the answer is small and the socket is new, so it fits; the peer reads it before the end of stream.
     fn refuse(&mut self, mut stream: TcpStream) {
         self.refused += 1;
+        // A close with unread bytes is a reset, which can overtake the answer: take the request that came already.
+        let _taken = stream.read(&mut [0; REFUSED_REQUEST_BYTES_MAX]);
         if stream.write(self.options.refusal).is_ok() {
             stream.shutdown(Shutdown::Write).ok();
         }
