@@ -91,6 +91,8 @@ impl EpollParts {
 #[derive(Debug)]
 pub struct EpollDriver {
     poll: Poll,
+    /// Kept so that the event descriptor lives as long as the driver: closing it would take back a wake not yet seen.
+    waker: Waker,
     events: Events,
     acceptor: Acceptor,
     slots: Slots<Slot>,
@@ -109,6 +111,7 @@ impl EpollDriver {
     pub fn new(parts: EpollParts, options: ListenOptions) -> Self {
         Self {
             poll: parts.poll,
+            waker: parts.waker,
             events: Events::with_capacity(EVENTS_PER_TURN),
             acceptor: Acceptor::new(parts.listener, options),
             slots: Slots::new(),
@@ -118,6 +121,12 @@ impl EpollDriver {
             queue: VecDeque::new(),
             stale_tokens: 0,
         }
+    }
+
+    /// A handle that wakes this driver from other threads.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     fn collect_events(&mut self) {

@@ -131,6 +131,15 @@ fn a_wake_before_the_wait_ends_it() {
 }
 
 #[test]
+fn a_wake_outlives_the_waker() {
+    let (mut harness, waker) = harness();
+    waker.wake().unwrap();
+    drop(waker);
+    harness.driver.reap(Some(Duration::from_secs(10))).unwrap();
+    assert!(matches!(harness.driver.poll_completion(), Some(Completion::Woken)));
+}
+
+#[test]
 fn each_wake_from_another_thread_ends_a_wait() {
     let (mut harness, waker) = harness();
     let (woken, wait) = std::sync::mpsc::channel();
