@@ -141,7 +141,8 @@ pub struct DriverCounters {
 
 /// One backend: tokens in, completions out. The rules are at the top of the crate.
 pub trait Driver {
-    /// Waits for events for at most `timeout` (`None`: until something happens) and collects them.
+    /// Waits for events for at most `timeout` (`None`: until something happens) and collects them. What the caller left
+    /// of the last turn is not lost: it comes in this one.
     ///
     /// # Errors
     /// Only what makes the backend unusable; an interrupted wait is not an error.

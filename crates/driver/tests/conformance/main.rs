@@ -67,5 +67,6 @@ conformance! {
         a_reused_slot_has_a_new_generation,
         commands_for_a_stale_token_are_ignored_and_counted,
         a_second_close_is_stale,
+        completions_left_of_a_turn_come_in_the_next,
         the_same_commands_give_the_same_kinds_of_completion;
 }

@@ -1,6 +1,8 @@
 //! A token is good until `Closed` (rule 3), is ignored and counted afterwards (rule 4), and its completions are of the
 //! same kinds everywhere (rule 7).
 
+use std::time::Duration;
+
 use gannet_driver::{CloseMode, Driver, SendOutcome, Token};
 
 use crate::harness::{Harness, PeerEnd};
@@ -53,6 +55,25 @@ pub(crate) fn a_second_close_is_stale<H: Harness>(rig: &mut Rig<H>) {
     assert_eq!(rig.driver().counters().stale_tokens, before + 1);
     rig.settle();
     assert_eq!(rig.count(token, Kind::Closed), 1);
+}
+
+pub(crate) fn completions_left_of_a_turn_come_in_the_next<H: Harness>(rig: &mut Rig<H>) {
+    let connected = [(); 4].map(|()| rig.connect());
+    for (peer, _) in connected {
+        rig.harness.send(peer, b"!");
+        rig.harness.end_stream(peer);
+    }
+    rig.driver().close(connected[3].1, CloseMode::Orderly);
+    // Nothing is polled in these turns.
+    for _turn in 0..3 {
+        rig.driver().reap(Some(Duration::ZERO)).unwrap();
+    }
+    rig.until("everything", |rig| {
+        let has_ended = |&(_, token): &(_, Token)| rig.has(token, Kind::EndOfStream);
+        connected[..3].iter().all(has_ended) && rig.has(connected[3].1, Kind::Closed)
+    });
+    assert!(connected[..3].iter().all(|&(_, token)| rig.received(token) == b"!"));
+    assert_eq!(rig.kinds(connected[3].1), [Kind::Accepted, Kind::Closed]);
 }
 
 pub(crate) fn the_same_commands_give_the_same_kinds_of_completion<H: Harness>(rig: &mut Rig<H>) {
