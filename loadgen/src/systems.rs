@@ -1,0 +1,177 @@
+//! The systems under test, each in a process of its own.
+//!
+//! Invariant: a server process lives no longer than the [`RunningSystem`] that started it: it ends when its standard
+//! input does, and that happens even if this process is killed.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use thiserror::Error;
+
+use crate::{machine, plan};
+
+mod tokio;
+
+/// What a server prints before its address, once it accepts connections.
+const LISTENING: &str = "listening on ";
+
+/// How long a server may take to end after its standard input did.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A server that this program can start. All echo text and binary messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub(crate) enum System {
+    /// tokio-tungstenite with a read buffer of 4 KiB and immediate writes.
+    TokioTuned,
+    /// tokio-tungstenite with its defaults.
+    Tokio,
+}
+
+impl System {
+    /// Its name on the command line and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::TokioTuned => "tokio-tuned",
+            Self::Tokio => "tokio",
+        }
+    }
+
+    /// What to expect of its memory per idle connection, in bytes. Used only to refuse runs that cannot fit.
+    pub(crate) fn connection_bytes_estimate(self) -> u64 {
+        match self {
+            Self::TokioTuned => 12 * 1024,
+            Self::Tokio => 140 * 1024,
+        }
+    }
+}
+
+/// How a server is to be run; the arguments of the hidden subcommand `serve`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Which server.
+    pub(crate) system: System,
+    /// Threads, each with its own listener and event loop.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) shards: u32,
+    /// Connections to be ready for.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) max_connections: u32,
+}
+
+impl ServeArgs {
+    /// Whether each shard needs a descriptor table of its own.
+    fn needs_own_tables(&self) -> bool {
+        plan::needs_own_tables(self.max_connections, plan::table_connections_max(machine::descriptors_max()))
+    }
+}
+
+/// Serves until standard input ends.
+///
+/// # Errors
+/// If the server cannot start.
+pub(crate) fn serve(args: ServeArgs) -> io::Result<()> {
+    let address = match args.system {
+        System::TokioTuned => tokio::start(tokio::Flavour::Tuned, args.shards, args.needs_own_tables())?,
+        System::Tokio => tokio::start(tokio::Flavour::Default, args.shards, args.needs_own_tables())?,
+    };
+    println!("{LISTENING}{address}");
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(())
+}
+
+/// A server process.
+#[derive(Debug)]
+pub(crate) struct RunningSystem {
+    /// Where it listens.
+    pub(crate) addr: SocketAddr,
+    /// Its process.
+    pub(crate) pid: u32,
+    child: Child,
+}
+
+/// A server could not be started.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    /// Its process could not be started.
+    #[error("the server process could not be started: {0}")]
+    Spawn(#[from] io::Error),
+    /// It ended, or printed something else than its address.
+    #[error("the server {system} did not say where it listens but `{said}`; its own message is above")]
+    NoAddress {
+        /// The server's name.
+        system: &'static str,
+        /// Its first line.
+        said: String,
+    },
+}
+
+/// Starts `system` in a process of its own and waits until it listens.
+///
+/// # Errors
+/// If the process cannot be started or does not say where it listens.
+pub(crate) fn start(system: System, shards: u32, max_connections: u32) -> Result<RunningSystem, StartError> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("serve")
+        .arg(system.name())
+        .args(["--shards", &shards.to_string()])
+        .args(["--max-connections", &max_connections.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout.take(256)).read_line(&mut line)?;
+    }
+    let address = line.trim().strip_prefix(LISTENING).and_then(|address| address.parse().ok());
+    let pid = child.id();
+    match address {
+        Some(addr) => Ok(RunningSystem { addr, pid, child }),
+        None => {
+            stop(&mut child);
+            Err(StartError::NoAddress { system: system.name(), said: line.trim().to_owned() })
+        }
+    }
+}
+
+impl RunningSystem {
+    /// Whether the process has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for RunningSystem {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// Ends the server's standard input, waits for the process, and kills it if that takes too long.
+fn stop(child: &mut Child) {
+    drop(child.stdin.take());
+    let deadline = Instant::now() + STOP_DEADLINE;
+    while Instant::now() < deadline {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Both fail only if the process is gone.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_on_the_command_line_and_in_reports_agree() {
+        for system in System::value_variants() {
+            assert_eq!(system.to_possible_value().unwrap().get_name(), system.name());
+        }
+    }
+}
