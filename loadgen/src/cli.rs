@@ -44,13 +44,13 @@ pub(crate) struct RunArgs {
     /// Systems to start and test, one after the other.
     #[arg(long, value_delimiter = ',', default_value = "tokio-tuned,tokio")]
     pub(crate) systems: Vec<System>,
-    /// Threads of each server [default: one per core, more if the descriptor limit asks for it].
+    /// Threads of each server; if not given, one per core, or more if the descriptor limit asks for it.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) shards: Option<u32>,
     /// Length of a message in bytes, 20 or more.
     #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = message_bytes)]
     pub(crate) size: usize,
-    /// Length of the one message that every connection echoes before the measuring phases [default: --size].
+    /// Length of the one message that every connection echoes before the measuring phases; if not given, that of --size.
     #[arg(long, value_name = "BYTES", value_parser = message_bytes)]
     pub(crate) echo_bytes: Option<usize>,
     /// Messages per second of the paced phase, over all connections.

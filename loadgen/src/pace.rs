@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_worker_visits_its_connections_in_turn() {
         let first: Vec<Due> = schedule(10, 5, 2, 1).messages().collect();
-        let due = |connection, tenth| Due { connection, after_ns: tenth * 100_000_000 };
+        let due = |connection, tenth: u64| Due { connection, after_ns: tenth * 100_000_000 };
         assert_eq!(first, [due(0, 1), due(1, 3), due(0, 6), due(1, 8)]);
     }
 

@@ -1,6 +1,6 @@
 //! The content of one message: who sent it, which one it is, when it was due, and a proof that it is whole.
 //!
-//! Invariant: [`read`] accepts exactly the bytes that [`write`] made; a change of any bit or of the length is an
+//! Invariant: [`read`] accepts exactly the bytes that [`write()`] made; a change of any bit or of the length is an
 //! error. Integers are little-endian: connection (4 bytes), sequence (4), intended time (8), checksum (4), filler.
 
 /// Length of a message without filler, the shortest there is.

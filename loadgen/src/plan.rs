@@ -35,7 +35,8 @@ impl Plan {
         let table_connections_max = table_connections_max(descriptors_max);
         let tables = connections.div_ceil(table_connections_max).max(1);
         let workers = if connections > ONE_WORKER_CONNECTIONS_MAX { cores.max(tables) } else { tables };
-        Self { connections, workers, shards: shards.unwrap_or(cores.max(tables)), table_connections_max }
+        let shards = shards.unwrap_or_else(|| cores.max(tables));
+        Self { connections, workers, shards, table_connections_max }
     }
 
     /// Whether the threads of one process need a descriptor table each.

@@ -7,13 +7,14 @@ use std::fmt;
 
 use crate::plan::{Plan, SOURCE_CONNECTIONS_MAX};
 use crate::sample;
+use crate::systems;
 use crate::worker::HANDSHAKES_IN_FLIGHT_MAX;
 
 /// Kernel memory of one end of a connection, in bytes.
 const KERNEL_END_BYTES: u64 = 4_400;
 
-/// Memory of this program per connection, in bytes.
-const CLIENT_BYTES: u64 = 10 * 1024;
+/// Memory of this program per connection that has not seen a message, in bytes.
+const CLIENT_BYTES: u64 = 8 * 1024;
 
 /// Files that the machine keeps open for everything else.
 const OTHER_FILES: u64 = 10_000;
@@ -58,6 +59,8 @@ pub(crate) struct Demand {
     pub(crate) is_local: bool,
     /// Memory per connection of the hungriest server that this program starts, in bytes; `None` if it starts none.
     pub(crate) server_bytes: Option<u64>,
+    /// Length of the longest message.
+    pub(crate) message_bytes: u64,
 }
 
 impl Demand {
@@ -146,9 +149,10 @@ fn tracking(demand: &Demand, facts: &Facts) -> Option<Shortage> {
 }
 
 fn memory(demand: &Demand, facts: &Facts) -> Option<Shortage> {
-    let each = demand.server_bytes.unwrap_or(0) + CLIENT_BYTES + demand.ends() * KERNEL_END_BYTES;
+    let client_bytes = CLIENT_BYTES + systems::kept_bytes(demand.message_bytes);
+    let each = demand.server_bytes.unwrap_or(0) + client_bytes + demand.ends() * KERNEL_END_BYTES;
     let needed = u64::from(demand.plan.connections) * each;
-    let remedy = "use fewer --conns, or leave out the system that needs most (--systems gannet,tokio-tuned)";
+    let remedy = "use fewer --conns, a smaller --size or --echo-bytes, or leave out the system `tokio`";
     lacking("bytes of memory", needed, facts.memory_available_bytes, remedy)
 }
 
@@ -169,6 +173,7 @@ mod tests {
             plan: Plan::new(connections, 2, 20_000, None),
             is_local: true,
             server_bytes: Some(140 * 1024),
+            message_bytes: 128,
         }
     }
 
@@ -191,7 +196,6 @@ mod tests {
             backlog_max: None,
             memory_available_bytes: None,
             tracked: None,
-            ..PLENTY
         };
         assert_eq!(shortages(&demand(50_000), &unknown), []);
     }
@@ -237,8 +241,10 @@ mod tests {
     #[test]
     fn memory_is_judged_by_the_largest_server() {
         let facts = Facts { memory_available_bytes: Some(4 << 30), ..PLENTY };
-        assert!(only(&demand(50_000), &facts).contains("--systems"));
+        assert!(only(&demand(50_000), &facts).contains("bytes of memory"));
         let small = Demand { server_bytes: Some(12 * 1024), ..demand(50_000) };
         assert_eq!(shortages(&small, &facts), []);
+        let long = Demand { message_bytes: 65_536, ..small };
+        assert!(only(&long, &facts).contains("bytes of memory"));
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, AnyError> {
         Ok(subjects) => subjects,
         Err(error) => return Ok(cannot_start(&[error])),
     };
-    let shortages = preflight::shortages(&demand(plan, &subjects), &Facts::read());
+    let shortages = preflight::shortages(&demand(plan, args, &subjects), &Facts::read());
     if !shortages.is_empty() {
         return Ok(cannot_start(&shortages));
     }
@@ -66,19 +66,21 @@ fn subjects(args: &RunArgs) -> Result<Vec<Subject>, crate::target::TargetError> 
 }
 
 /// What the machine must have for the hungriest of `subjects`.
-fn demand(plan: Plan, subjects: &[Subject]) -> Demand {
+fn demand(plan: Plan, args: &RunArgs, subjects: &[Subject]) -> Demand {
+    let message_bytes = args.size.max(args.echo_bytes()) as u64;
     let is_local = |subject: &Subject| match subject {
         Subject::Started(_) => true,
         Subject::Url(target) => target.address.ip().is_loopback(),
     };
     let server_bytes = |subject: &Subject| match subject {
-        Subject::Started(system) => Some(system.connection_bytes_estimate()),
+        Subject::Started(system) => Some(system.connection_bytes_estimate(message_bytes)),
         Subject::Url(_) => None,
     };
     Demand {
         plan,
         is_local: subjects.iter().all(is_local),
         server_bytes: subjects.iter().filter_map(server_bytes).max(),
+        message_bytes,
     }
 }
 

@@ -39,13 +39,20 @@ impl System {
         }
     }
 
-    /// What to expect of its memory per idle connection, in bytes. Used only to refuse runs that cannot fit.
-    pub(crate) fn connection_bytes_estimate(self) -> u64 {
+    /// What to expect of its memory per connection after messages of `message_bytes`, in bytes. Used only to refuse
+    /// runs that cannot fit.
+    pub(crate) fn connection_bytes_estimate(self, message_bytes: u64) -> u64 {
         match self {
-            Self::TokioTuned => 12 * 1024,
-            Self::Tokio => 140 * 1024,
+            Self::TokioTuned => 8 * 1024 + kept_bytes(message_bytes),
+            Self::Tokio => 140 * 1024 + kept_bytes(message_bytes),
         }
     }
+}
+
+/// What tokio-tungstenite keeps at one end of a connection that has seen messages of `message_bytes`: its read and its
+/// write buffer have grown to that length.
+pub(crate) fn kept_bytes(message_bytes: u64) -> u64 {
+    2 * message_bytes
 }
 
 /// How a server is to be run; the arguments of the hidden subcommand `serve`.
