@@ -38,7 +38,7 @@ pub(crate) struct RunArgs {
     /// Connections to open.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) conns: u32,
-    /// Test the server at this URL, ws://host[:port][/path], instead of starting systems.
+    /// Test the server at this URL, as in ws://host:port/path, instead of starting systems.
     #[arg(long, conflicts_with_all = ["systems", "shards"])]
     pub(crate) url: Option<String>,
     /// Systems to start and test, one after the other.

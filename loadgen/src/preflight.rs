@@ -132,9 +132,12 @@ fn ports(demand: &Demand, facts: &Facts) -> Option<Shortage> {
     lacking("local ports per source address", u64::from(needed), facts.ports, remedy)
 }
 
+/// Every shard has a queue of its own; a server that was not started here may have only one.
 fn backlog(demand: &Demand, facts: &Facts) -> Option<Shortage> {
-    let in_flight = u64::from(demand.plan.workers) * HANDSHAKES_IN_FLIGHT_MAX as u64;
-    let needed = in_flight.min(u64::from(demand.plan.connections));
+    let Plan { connections, workers, shards, .. } = demand.plan;
+    let in_flight = (u64::from(workers) * HANDSHAKES_IN_FLIGHT_MAX as u64).min(connections.into());
+    let queues = if demand.server_bytes.is_some() { shards } else { 1 };
+    let needed = in_flight.div_ceil(queues.into());
     let remedy = format!("use fewer --conns or run: sysctl net.core.somaxconn={needed}");
     lacking("connections waiting to be accepted (net.core.somaxconn)", needed, facts.backlog_max, &remedy)
         .filter(|_| demand.is_local)
@@ -226,7 +229,9 @@ mod tests {
     #[test]
     fn a_short_accept_queue_is_refused() {
         let facts = Facts { backlog_max: Some(128), ..PLENTY };
-        assert!(only(&demand(50_000), &facts).contains("somaxconn=768"));
+        assert!(only(&demand(50_000), &facts).contains("somaxconn=256"), "three workers, three queues");
+        let running = Demand { server_bytes: None, ..demand(50_000) };
+        assert!(only(&running, &facts).contains("somaxconn=768"), "three workers, perhaps one queue");
         assert_eq!(shortages(&demand(100), &facts), []);
     }
 

@@ -138,8 +138,7 @@ impl Run<'_> {
         let wall = began.elapsed();
         let after = self.cpu_ns();
         self.total.merge(&tally);
-        let [server_cpu_ns, generator_cpu_ns] =
-            [0, 1].map(|side| Some(after[side]?.saturating_sub(before[side]?)));
+        let [server_cpu_ns, generator_cpu_ns] = [0, 1].map(|side| after[side]?.checked_sub(before[side]?));
         Ok(Measured { tally, wall, server_cpu_ns, generator_cpu_ns })
     }
 

@@ -55,7 +55,8 @@ pub(crate) fn draw(systems: &[SystemReport]) -> String {
 }
 
 fn failed(system: &SystemReport) -> String {
-    let kinds: Vec<String> = system.failures.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let kinds: Vec<String> =
+        system.failures.iter().map(|(kind, &count)| format!("{} {kind}", grouped(count))).collect();
     if kinds.is_empty() { "0".to_owned() } else { kinds.join(", ") }
 }
 
