@@ -42,7 +42,7 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with_all = ["systems", "shards"])]
     pub(crate) url: Option<String>,
     /// Systems to start and test, one after the other.
-    #[arg(long, value_delimiter = ',', default_value = "tokio-tuned,tokio")]
+    #[arg(long, value_delimiter = ',', default_value = "gannet,tokio-tuned,tokio")]
     pub(crate) systems: Vec<System>,
     /// Threads of each server; if not given, one per core, or more if the descriptor limit asks for it.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
@@ -94,7 +94,7 @@ mod tests {
             (run.conns, run.size, run.echo_bytes(), run.rate, run.duration),
             (50_000, 128, 128, 10_000, 5)
         );
-        assert_eq!(run.systems, [System::TokioTuned, System::Tokio]);
+        assert_eq!(run.systems, [System::Gannet, System::TokioTuned, System::Tokio]);
         assert!(run.url.is_none() && run.shards.is_none() && run.json.is_none());
     }
 

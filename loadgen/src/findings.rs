@@ -170,6 +170,7 @@ fn idle([first, all, echoed]: [MemorySample; 3]) -> Idle {
         .zip(i64::try_from(all.connections).ok().filter(|&connections| connections > 0))
         .map(|(bytes, connections)| bytes / connections);
     Idle {
+        rss_bytes: all.rss_bytes,
         rss_bytes_per_conn: rss_slope,
         rss_after_echo_bytes_per_conn: rss_slope.zip(left_behind).map(|(idle, echo)| idle + echo),
         kernel_bytes_per_conn: slope(&first, &all, |sample| sample.kernel_bytes),
@@ -231,6 +232,7 @@ mod tests {
     #[test]
     fn bytes_per_idle_connection_are_a_slope_and_leave_the_base_out() {
         let idle = findings().report("x", &SETTING).idle;
+        assert_eq!(idle.rss_bytes, Some(3_800 * 1_024));
         assert_eq!(idle.rss_bytes_per_conn, Some(1_024));
         assert_eq!(idle.rss_after_echo_bytes_per_conn, Some(1_024 + 1_024));
         assert_eq!(idle.kernel_bytes_per_conn, None);

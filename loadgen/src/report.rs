@@ -96,9 +96,11 @@ impl From<&Times> for Handshake {
     }
 }
 
-/// Memory per connection in bytes, each the slope between two numbers of connections.
+/// Memory in bytes. What is given per connection is the slope between two numbers of connections.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Idle {
+    /// Resident memory of the server with all connections idle: what a slope leaves out is in here.
+    pub(crate) rss_bytes: Option<u64>,
     /// Resident memory of the server, before the first message.
     pub(crate) rss_bytes_per_conn: Option<i64>,
     /// The same after every connection has echoed one message.

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use thiserror::Error;
 
-use crate::{machine, plan};
+use crate::{AnyError, machine, plan};
 
+mod gannet;
 mod tokio;
 
 /// What a server prints before its address, once it accepts connections.
@@ -24,6 +25,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// A server that this program can start. All echo text and binary messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub(crate) enum System {
+    /// The engine of this workspace.
+    Gannet,
     /// tokio-tungstenite with a read buffer of 4 KiB and immediate writes.
     TokioTuned,
     /// tokio-tungstenite with its defaults.
@@ -34,6 +37,7 @@ impl System {
     /// Its name on the command line and in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Gannet => "gannet",
             Self::TokioTuned => "tokio-tuned",
             Self::Tokio => "tokio",
         }
@@ -43,6 +47,7 @@ impl System {
     /// runs that cannot fit.
     pub(crate) fn connection_bytes_estimate(self, message_bytes: u64) -> u64 {
         match self {
+            Self::Gannet => 1024,
             Self::TokioTuned => 8 * 1024 + kept_bytes(message_bytes),
             Self::Tokio => 140 * 1024 + kept_bytes(message_bytes),
         }
@@ -79,8 +84,13 @@ impl ServeArgs {
 ///
 /// # Errors
 /// If the server cannot start.
-pub(crate) fn serve(args: ServeArgs) -> io::Result<()> {
+pub(crate) fn serve(args: ServeArgs) -> Result<(), AnyError> {
+    let engine;
     let address = match args.system {
+        System::Gannet => {
+            engine = gannet::start(args.shards, args.max_connections)?;
+            engine.local_addr()
+        }
         System::TokioTuned => tokio::start(tokio::Flavour::Tuned, args.shards, args.needs_own_tables())?,
         System::Tokio => tokio::start(tokio::Flavour::Default, args.shards, args.needs_own_tables())?,
     };

@@ -9,12 +9,13 @@ use super::SystemReport;
 /// A row: what the figure is, with its unit, and how to take it from the report of a system.
 type Row = (&'static str, fn(&SystemReport) -> String);
 
-const ROWS: [Row; 28] = [
+const ROWS: [Row; 29] = [
     ("connections opened", |system| count(Some(system.opened))),
     ("connections failed", failed),
     ("connects/s", |system| rate(system.connects_per_s)),
     ("handshake p50, µs", |system| count(system.handshake_us.p50)),
     ("handshake p99, µs", |system| count(system.handshake_us.p99)),
+    ("server bytes, all connections idle", |system| count(system.idle.rss_bytes)),
     ("server bytes per idle connection", |system| signed(system.idle.rss_bytes_per_conn)),
     ("  the same after an echo", |system| signed(system.idle.rss_after_echo_bytes_per_conn)),
     ("kernel bytes per connection, both ends", |system| signed(system.idle.kernel_bytes_per_conn)),

@@ -15,6 +15,7 @@ pub(crate) fn report(name: &str) -> SystemReport {
         connects_per_s: 1_000.0,
         handshake_us: (&times).into(),
         idle: Idle {
+            rss_bytes: Some(3_000_000),
             rss_bytes_per_conn: Some(6_912),
             rss_after_echo_bytes_per_conn: Some(7_000),
             kernel_bytes_per_conn: Some(8_500),
