@@ -1,0 +1,273 @@
+//! What `loadgen cost` tells: a table for people and JSON with every block.
+//! Invariant: a ratio compares two blocks of the same round, never two medians.
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use serde::Serialize;
+
+use super::blocks::Block;
+use super::cases::Case;
+use super::stats::Summary;
+
+/// Version of the JSON, counted up when a field changes its meaning or goes.
+const SCHEMA: u32 = 1;
+/// Below this median share of the core, something else ran and the figures deserve a second look.
+const CORE_SHARE_MIN: f64 = 0.9;
+
+/// Everything about a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    schema: u32,
+    command: String,
+    core: usize,
+    congestion_control: String,
+    profile: String,
+    rounds: u32,
+    block_ms: u64,
+    cases: Vec<CaseReport>,
+}
+
+/// The figures of a case.
+#[derive(Debug, Serialize)]
+struct CaseReport {
+    case: String,
+    connections: usize,
+    payload_bytes: usize,
+    pipelined: usize,
+    systems: Vec<SystemReport>,
+}
+
+/// The figures of a system in a case; `None` where no block was kept.
+#[derive(Debug, Serialize)]
+struct SystemReport {
+    name: String,
+    server_cpu_us_per_message: Option<Summary>,
+    ratio_to_raw: Option<Summary>,
+    client_cpu_us_per_message: Option<Summary>,
+    core_share: Option<Summary>,
+    blocks_discarded: usize,
+    blocks: Vec<Block>,
+}
+
+/// Under what circumstances a run took place.
+#[derive(Debug)]
+pub(crate) struct Circumstances {
+    /// The core of client and servers.
+    pub(crate) core: usize,
+    /// The congestion control of all sockets.
+    pub(crate) congestion_control: String,
+    /// How this program was compiled.
+    pub(crate) profile: String,
+    /// Blocks of each system.
+    pub(crate) rounds: u32,
+    /// Length of a block.
+    pub(crate) block_ms: u64,
+}
+
+impl Report {
+    /// A report without cases.
+    pub(crate) fn new(circumstances: Circumstances) -> Self {
+        let Circumstances { core, congestion_control, profile, rounds, block_ms } = circumstances;
+        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        Self {
+            schema: SCHEMA,
+            command,
+            core,
+            congestion_control,
+            profile,
+            rounds,
+            block_ms,
+            cases: Vec::new(),
+        }
+    }
+
+    /// Adds a case: for each name the blocks of that system. `raw` is the name that ratios refer to.
+    pub(crate) fn add(&mut self, case: Case, systems: Vec<(String, Vec<Block>)>, raw: &str) {
+        let raw_blocks = systems.iter().find(|(name, _)| name == raw).map(|(_, blocks)| blocks.clone());
+        let systems = systems
+            .into_iter()
+            .map(|(name, blocks)| SystemReport::new(name, blocks, raw_blocks.as_deref()))
+            .collect();
+        let Case { connections, payload_bytes, pipelined } = case;
+        self.cases.push(CaseReport {
+            case: case.to_string(),
+            connections,
+            payload_bytes,
+            pipelined,
+            systems,
+        });
+    }
+
+    /// The circumstances in one line.
+    pub(crate) fn headline(&self) -> String {
+        format!(
+            "server and client on core {}, {} congestion control, {} build, {} rounds of {} ms",
+            self.core, self.congestion_control, self.profile, self.rounds, self.block_ms
+        )
+    }
+
+    /// The table: a row per case and system.
+    pub(crate) fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
+            "case",
+            "system",
+            "server µs/msg",
+            "/ raw",
+            "quartiles",
+            "client µs/msg",
+            "core share",
+            "discarded",
+        ]);
+        for case in &self.cases {
+            for system in &case.systems {
+                table.add_row(system.row(&case.case));
+            }
+        }
+        for column in table.column_iter_mut().skip(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+
+    /// What to distrust, a line each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for case in &self.cases {
+            for system in &case.systems {
+                let who = format!("{}, case {}", system.name, case.case);
+                if 2 * system.blocks_discarded > system.blocks.len() {
+                    warnings.push(format!(
+                        "{who}: {} of {} blocks lost time to the hypervisor: measure again on a quieter machine",
+                        system.blocks_discarded,
+                        system.blocks.len()
+                    ));
+                }
+                if let Some(share) = system.core_share.filter(|share| share.median < CORE_SHARE_MIN) {
+                    warnings.push(format!(
+                        "{who}: server and client had only {:.0} % of the core: stop what else runs on it",
+                        share.median * 100.0
+                    ));
+                }
+            }
+        }
+        warnings
+    }
+}
+
+impl SystemReport {
+    fn new(name: String, blocks: Vec<Block>, raw_blocks: Option<&[Block]>) -> Self {
+        let kept = || blocks.iter().filter(|block| block.is_kept());
+        Self {
+            server_cpu_us_per_message: Summary::of(kept().map(Block::server_cpu_us_per_message)),
+            client_cpu_us_per_message: Summary::of(kept().map(Block::client_cpu_us_per_message)),
+            core_share: Summary::of(kept().map(Block::core_share)),
+            ratio_to_raw: raw_blocks.and_then(|raw_blocks| Summary::of(ratios(&blocks, raw_blocks))),
+            blocks_discarded: blocks.len() - kept().count(),
+            name,
+            blocks,
+        }
+    }
+
+    fn row(&self, case: &str) -> Vec<Cell> {
+        let median = |summary: Option<Summary>, decimals: usize| {
+            summary.map_or_else(|| "-".into(), |summary| format!("{:.decimals$}", summary.median))
+        };
+        let quartiles = self.ratio_to_raw.map(|ratio| format!("{:.3}–{:.3}", ratio.p25, ratio.p75));
+        vec![
+            Cell::new(case),
+            Cell::new(&self.name),
+            Cell::new(median(self.server_cpu_us_per_message, 3)),
+            Cell::new(median(self.ratio_to_raw, 3)),
+            Cell::new(quartiles.unwrap_or_else(|| "-".into())),
+            Cell::new(median(self.client_cpu_us_per_message, 3)),
+            Cell::new(median(self.core_share, 2)),
+            Cell::new(self.blocks_discarded),
+        ]
+    }
+}
+
+/// For each round in which both blocks were kept: server time per message over that of raw.
+fn ratios<'a>(blocks: &'a [Block], raw_blocks: &'a [Block]) -> impl Iterator<Item = f64> + 'a {
+    blocks
+        .iter()
+        .zip(raw_blocks)
+        .filter(|(block, raw)| block.is_kept() && raw.is_kept())
+        .map(|(block, raw)| block.server_cpu_us_per_message() / raw.server_cpu_us_per_message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block of 100 messages at `us_per_message`.
+    fn block(us_per_message: u64, stolen_ns: u64) -> Block {
+        let server_cpu_ns = us_per_message * 100_000;
+        Block {
+            messages: 100,
+            wall_ns: 2 * server_cpu_ns,
+            server_cpu_ns,
+            client_cpu_ns: server_cpu_ns,
+            stolen_ns,
+        }
+    }
+
+    fn report(systems: Vec<(String, Vec<Block>)>) -> Report {
+        let circumstances = Circumstances {
+            core: 1,
+            congestion_control: "cubic".into(),
+            profile: "release".into(),
+            rounds: 3,
+            block_ms: 250,
+        };
+        let mut report = Report::new(circumstances);
+        report.add("64x20".parse().unwrap(), systems, "raw");
+        report
+    }
+
+    #[test]
+    fn ratios_compare_the_blocks_of_a_round() {
+        let ours = vec![block(6, 0), block(12, 0), block(22, 0)];
+        let raw = vec![block(5, 0), block(10, 0), block(20, 0)];
+        let report = report(vec![("ours".into(), ours), ("raw".into(), raw)]);
+        let ratio = report.cases[0].systems[0].ratio_to_raw.unwrap();
+        assert_eq!((ratio.median, ratio.p75), (1.2, 1.2));
+        assert_eq!(report.cases[0].systems[1].ratio_to_raw.unwrap().median, 1.0);
+    }
+
+    #[test]
+    fn a_round_in_which_either_block_was_stolen_from_gives_no_ratio() {
+        let ours = vec![block(6, 0), block(99, 0), block(99, 1_000_000_000)];
+        let raw = vec![block(5, 0), block(5, 1_000_000_000), block(5, 0)];
+        let report = report(vec![("ours".into(), ours), ("raw".into(), raw)]);
+        let system = &report.cases[0].systems[0];
+        assert_eq!(system.ratio_to_raw.unwrap(), Summary { median: 1.2, p25: 1.2, p75: 1.2 });
+        assert_eq!(system.blocks_discarded, 1);
+    }
+
+    #[test]
+    fn without_raw_there_are_figures_but_no_ratios() {
+        let report = report(vec![("ours".into(), vec![block(6, 0)])]);
+        let system = &report.cases[0].systems[0];
+        assert_eq!(system.server_cpu_us_per_message.unwrap().median, 6.0);
+        assert_eq!(system.ratio_to_raw, None);
+    }
+
+    #[test]
+    fn a_shared_core_and_stolen_blocks_are_warned_of() {
+        let shared = Block { wall_ns: 10_000_000_000, ..block(5, 0) };
+        let report = report(vec![("a".into(), vec![shared]), ("b".into(), vec![block(5, 1_000_000_000)])]);
+        let warnings = report.warnings();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].starts_with("a, case 64x20") && warnings[1].starts_with("b, case 64x20"));
+    }
+
+    #[test]
+    fn the_json_carries_the_schema_and_every_block() {
+        let report = report(vec![("raw".into(), vec![block(5, 0), block(5, 0)])]);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["schema"], 1);
+        assert_eq!(json["cases"][0]["case"], "64x20");
+        assert_eq!(json["cases"][0]["systems"][0]["server_cpu_us_per_message"]["median"], 5.0);
+        assert_eq!(json["cases"][0]["systems"][0]["blocks"].as_array().unwrap().len(), 2);
+    }
+}
