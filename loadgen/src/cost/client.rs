@@ -173,7 +173,7 @@ impl Connection {
             Err(error) => return Err(error).doing("receive a reply"),
         };
         let depth = match until {
-            Until::Deadline(_) if self.exchanged % WHOLE_EVERY != 0 => Depth::Headers,
+            Until::Deadline(_) if !self.exchanged.is_multiple_of(WHOLE_EVERY) => Depth::Headers,
             _ => Depth::Whole,
         };
         exchange.check(self.received, received, depth)?;
