@@ -1,2 +1,45 @@
-//! The gate.
-fn main() {}
+//! `cargo xtask`: the gate of the repository, whole or step by step.
+//! Invariant: `ci` runs the very steps that can be run one by one, so a failure is reproduced by the step's name.
+#![forbid(unsafe_code)]
+
+mod smoke;
+mod steps;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::steps::Step;
+
+/// The gate of the repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+enum Command {
+    /// Every step, in order, up to the first that fails.
+    Ci,
+    #[command(flatten)]
+    One(Step),
+}
+
+fn main() -> ExitCode {
+    let root = root();
+    let passed = match Command::parse() {
+        Command::Ci => steps::run_all(&root),
+        Command::One(step) => steps::run_one(step, &root),
+    };
+    match passed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\n{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the repository, two directories above this package.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package).to_path_buf()
+}

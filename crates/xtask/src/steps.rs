@@ -1,0 +1,171 @@
+//! The steps of the gate: what each runs, and how long it took.
+//! Invariant: a step that fails names the command that runs it again.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::{smoke, tidy};
+
+/// One step of the gate. The order is the order of `ci`: what is cheap to find out comes first, and steps that share
+/// a compilation profile are neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
+pub(crate) enum Step {
+    /// The sources are formatted.
+    Fmt,
+    /// The rules of the repository that no compiler knows.
+    Tidy,
+    /// No lint fires.
+    Clippy,
+    /// The documentation builds without a warning, private items included.
+    Docs,
+    /// All tests pass.
+    Test,
+    /// The load generator drives every system without a loss.
+    Smoke,
+    /// Every bench runs once.
+    BenchSmoke,
+}
+
+impl Step {
+    /// Every step, in the order of `ci`.
+    const ALL: [Self; 7] =
+        [Self::Fmt, Self::Tidy, Self::Clippy, Self::Docs, Self::Test, Self::Smoke, Self::BenchSmoke];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Tidy => "tidy",
+            Self::Clippy => "clippy",
+            Self::Docs => "docs",
+            Self::Test => "test",
+            Self::Smoke => "smoke",
+            Self::BenchSmoke => "bench-smoke",
+        }
+    }
+
+    fn run(self, root: &Path) -> Result<(), String> {
+        match self {
+            Self::Fmt => cargo(root, &["fmt", "--all", "--check"]),
+            Self::Tidy => tidy::check(root),
+            Self::Clippy => {
+                cargo(root, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+            }
+            Self::Docs => docs(root),
+            Self::Test => cargo(root, &["test", "--workspace", "--quiet"]),
+            Self::Smoke => smoke::run(root),
+            Self::BenchSmoke => cargo(root, &["bench", "--quiet", "--", "--test"]),
+        }
+    }
+}
+
+/// A step that did not pass.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    step: Step,
+    reason: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.step.name();
+        write!(out, "{name} failed: {}\nrun it again with: cargo xtask {name}", self.reason)
+    }
+}
+
+/// Runs every step up to the first that fails, then tells how long each took.
+///
+/// # Errors
+/// The step that failed.
+pub(crate) fn run_all(root: &Path) -> Result<(), Failure> {
+    let start = Instant::now();
+    for step in Step::ALL {
+        run_one(step, root)?;
+    }
+    println!("== all steps passed in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Runs one step and tells how long it took.
+///
+/// # Errors
+/// The step, when it failed.
+pub(crate) fn run_one(step: Step, root: &Path) -> Result<(), Failure> {
+    println!("== {}", step.name());
+    let start = Instant::now();
+    let result = step.run(root);
+    let verdict = if result.is_ok() { "passed" } else { "failed" };
+    println!("== {} {verdict} in {:.1} s", step.name(), start.elapsed().as_secs_f64());
+    result.map_err(|reason| Failure { step, reason })
+}
+
+/// Runs cargo with `arguments` in the root of the repository.
+///
+/// # Errors
+/// The command line, when cargo does not start or does not succeed.
+pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
+    succeed(cargo_command(root).args(arguments))
+}
+
+fn docs(root: &Path) -> Result<(), String> {
+    let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"];
+    succeed(cargo_command(root).args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn cargo_command(root: &Path) -> Command {
+    // Set by the cargo that runs this program: the steps use the same one.
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let line = command_line(command);
+    println!("{line}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` ended with {status}")),
+        Err(error) => Err(format!("`{line}` did not start: {error}")),
+    }
+}
+
+/// The command as it can be typed in the root of the repository.
+fn command_line(command: &Command) -> String {
+    let settings = command.get_envs().filter_map(|(name, value)| {
+        Some(format!("{}='{}' ", name.to_string_lossy(), value?.to_string_lossy()))
+    });
+    let arguments = command.get_args().map(|argument| format!(" {}", argument.to_string_lossy()));
+    settings.chain(["cargo".to_owned()]).chain(arguments).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_reason_and_the_command_to_run_again() {
+        let failure = Failure { step: Step::BenchSmoke, reason: "`cargo bench` ended with 1".into() };
+        let text = failure.to_string();
+        assert!(
+            text.contains("`cargo bench` ended with 1") && text.ends_with("cargo xtask bench-smoke"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn every_step_can_be_called_by_its_name() {
+        use clap::Parser;
+        for step in Step::ALL {
+            let command = crate::Command::try_parse_from(["cargo xtask", step.name()]).unwrap();
+            assert!(matches!(command, crate::Command::One(parsed) if parsed == step));
+        }
+    }
+
+    #[test]
+    fn a_command_line_can_be_typed() {
+        let mut command = Command::new("/somewhere/cargo");
+        command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(command_line(&command), "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps");
+    }
+}
