@@ -108,9 +108,15 @@ pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
     succeed(cargo_command(root).args(arguments))
 }
 
+/// The binary of the server and the library of the engine are both called `gannet`, so their pages go to the same
+/// directory: the server's are built first and the engine's stay.
 fn docs(root: &Path) -> Result<(), String> {
-    let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"];
-    succeed(cargo_command(root).args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
+    for packages in [&["--package", "gannet-server"][..], &["--workspace", "--exclude", "gannet-server"]] {
+        let mut command = cargo_command(root);
+        command.arg("doc").args(packages).args(["--no-deps", "--document-private-items", "--quiet"]);
+        succeed(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(())
 }
 
 fn cargo_command(root: &Path) -> Command {
