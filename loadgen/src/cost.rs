@@ -53,7 +53,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, profile: &str) -> Result<(), Error> {
     let core = args.core.map_or_else(cpu::last_allowed_core, Ok)?;
     let plan = Plan { core, rounds: args.rounds, block: Duration::from_millis(args.block_ms) };
-    let contenders = args.systems.iter().map(|&system| start(system)).collect::<Result<Vec<_>, _>>()?;
+    let contenders =
+        args.systems.iter().map(|&system| start(system, &args.cases)).collect::<Result<Vec<_>, _>>()?;
     // After the servers have started: what they start inherits their affinity, not this one.
     cpu::pin_this_thread(core)?;
     let mut report = Report::new(Circumstances {
@@ -77,8 +78,10 @@ pub(crate) fn run(args: &Args, profile: &str) -> Result<(), Error> {
     args.json.as_deref().map_or(Ok(()), |file| write_json(&report, file))
 }
 
-fn start(system: System) -> Result<Contender, Error> {
-    let running = systems::start(system, 1).doing(format_args!("start {}", system.name()))?;
+/// Starts `system` with one shard, ready for the largest of `cases`.
+fn start(system: System, cases: &[Case]) -> Result<Contender, Error> {
+    let connections = cases.iter().map(|case| case.connections).max().unwrap_or(1);
+    let running = systems::start(system, 1, connections).doing(format_args!("start {}", system.name()))?;
     let protocol = if system == System::Raw { Protocol::Raw } else { Protocol::WebSocket };
     Ok(Contender { name: system.name().into(), protocol, running })
 }

@@ -5,17 +5,17 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The most connections of a case: all systems' connections of a case are open at once.
-const CONNECTIONS_MAX: usize = 5_000;
+const CONNECTIONS_MAX: u32 = 5_000;
 /// The most payload bytes of a message.
-const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+const PAYLOAD_BYTES_MAX: u32 = 1 << 20;
 /// The most messages that one write of the client carries.
-const PIPELINED_MAX: usize = 256;
+const PIPELINED_MAX: u32 = 256;
 
 /// One workload, written `64x20`, `64x16K` or, with 32 pipelined messages, `64x20p32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Case {
     /// Open connections, each with one batch in flight.
-    pub(crate) connections: usize,
+    pub(crate) connections: u32,
     /// Payload bytes of each message.
     pub(crate) payload_bytes: usize,
     /// Messages of one batch: they leave in one write, and the next batch waits for all replies.
@@ -37,16 +37,17 @@ impl FromStr for Case {
         let (connections, rest) = text.split_once('x').ok_or_else(malformed)?;
         let (payload, pipelined) = rest.split_once('p').unwrap_or((rest, "1"));
         let (payload, unit) = payload.strip_suffix('K').map_or((payload, 1), |kib| (kib, 1024));
-        let number = |digits: &str| digits.parse::<usize>().map_err(|_| malformed());
+        let number = |digits: &str| digits.parse::<u32>().map_err(|_| malformed());
         Ok(Self {
             connections: within("connections", number(connections)?, CONNECTIONS_MAX)?,
-            payload_bytes: within("bytes", number(payload)?.saturating_mul(unit), PAYLOAD_BYTES_MAX)?,
-            pipelined: within("pipelined messages", number(pipelined)?, PIPELINED_MAX)?,
+            payload_bytes: within("bytes", number(payload)?.saturating_mul(unit), PAYLOAD_BYTES_MAX)?
+                as usize,
+            pipelined: within("pipelined messages", number(pipelined)?, PIPELINED_MAX)? as usize,
         })
     }
 }
 
-fn within(what: &str, value: usize, max: usize) -> Result<usize, String> {
+fn within(what: &str, value: u32, max: u32) -> Result<u32, String> {
     if (1..=max).contains(&value) {
         Ok(value)
     } else {

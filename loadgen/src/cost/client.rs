@@ -48,10 +48,10 @@ impl Client {
     /// When a connection or its opening handshake fails.
     pub(crate) fn open(addr: SocketAddr, case: Case, protocol: Protocol) -> Result<Self, Error> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).doing("create an epoll instance")?;
-        let mut connections = Vec::with_capacity(case.connections);
+        let mut connections = Vec::with_capacity(case.connections as usize);
         for index in 0..case.connections {
             let stream = connect(addr, protocol)?;
-            epoll::add(&epoll, &stream, EventData::new_u64(index as u64), EventFlags::IN)
+            epoll::add(&epoll, &stream, EventData::new_u64(index.into()), EventFlags::IN)
                 .doing("watch a connection")?;
             connections.push(Connection { stream, is_cut: false, sent: 0, received: 0, exchanged: 0 });
         }
@@ -219,14 +219,6 @@ mod tests {
     use super::*;
     use crate::systems::raw;
 
-    fn raw_echo() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
-        // Detached on purpose: it serves until the test process ends.
-        std::thread::spawn(move || raw::serve(listener));
-        addr
-    }
-
     /// A server that changes the last byte of everything it echoes.
     fn corrupting_echo() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -245,19 +237,22 @@ mod tests {
 
     #[test]
     fn every_connection_exchanges_the_batches_it_was_asked_for() {
-        let mut client = Client::open(raw_echo(), "5x20p4".parse().unwrap(), Protocol::Raw).unwrap();
+        let mut client =
+            Client::open(raw::start(1).unwrap(), "5x20p4".parse().unwrap(), Protocol::Raw).unwrap();
         assert_eq!(client.run(Until::BatchesEach(10)).unwrap(), 5 * 4 * 10);
     }
 
     #[test]
     fn messages_larger_than_the_socket_buffers_are_exchanged_whole() {
-        let mut client = Client::open(raw_echo(), "3x1024K".parse().unwrap(), Protocol::Raw).unwrap();
+        let mut client =
+            Client::open(raw::start(1).unwrap(), "3x1024K".parse().unwrap(), Protocol::Raw).unwrap();
         assert_eq!(client.run(Until::BatchesEach(8)).unwrap(), 3 * 8);
     }
 
     #[test]
     fn a_deadline_in_the_past_exchanges_one_batch_on_each_connection() {
-        let mut client = Client::open(raw_echo(), "4x20".parse().unwrap(), Protocol::Raw).unwrap();
+        let mut client =
+            Client::open(raw::start(1).unwrap(), "4x20".parse().unwrap(), Protocol::Raw).unwrap();
         assert_eq!(client.run(Until::Deadline(Instant::now())).unwrap(), 4);
     }
 

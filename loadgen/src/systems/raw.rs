@@ -2,8 +2,9 @@
 //! Invariant: a peer with unsent bytes is not read from, so one connection never holds more than one receive.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -16,13 +17,23 @@ const LISTENER: u64 = u64::MAX;
 /// How long accepting rests when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Echoes every byte of every connection that `listener` accepts, on the calling thread, and never returns
-/// while epoll works.
+/// Starts the server on a free port of 127.0.0.1 and returns its address. All `shards` accept from one queue and run
+/// until the process ends.
 ///
 /// # Errors
-/// When epoll itself fails. A failing connection is closed and does not end the server.
-pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
-    let mut echo = Echo::new(listener)?;
+/// When a socket, an epoll instance or a thread cannot be had.
+pub(crate) fn start(shards: u32) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    for shard in 0..shards {
+        let echo = Echo::new(listener.try_clone()?)?;
+        thread::Builder::new().name(format!("shard-{shard}")).spawn(move || serve(echo))?;
+    }
+    listener.local_addr()
+}
+
+/// Echoes every byte of every connection, on the calling thread, for as long as epoll works. A failing connection is
+/// closed and does not end the server.
+fn serve(mut echo: Echo) -> io::Result<()> {
     let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
     loop {
         match epoll::wait(&echo.epoll, spare_capacity(&mut events), None) {
@@ -115,7 +126,7 @@ impl Echo {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 // Out of descriptors: the listener stays ready, so without a pause this would spin.
                 Err(_) => {
-                    std::thread::sleep(ACCEPT_PAUSE);
+                    thread::sleep(ACCEPT_PAUSE);
                     return Ok(());
                 }
             }
@@ -194,12 +205,8 @@ mod tests {
 
     use super::*;
 
-    fn started() -> TcpStream {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
-        // Detached on purpose: it serves until the test process ends.
-        std::thread::spawn(move || serve(listener));
-        TcpStream::connect(addr).unwrap()
+    fn connected() -> TcpStream {
+        TcpStream::connect(start(1).unwrap()).unwrap()
     }
 
     #[test]
@@ -210,8 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn every_shard_accepts_from_the_same_address() {
+        let addr = start(2).unwrap();
+        let mut streams: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        for stream in &mut streams {
+            stream.write_all(b"x").unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+        }
+    }
+
+    #[test]
     fn what_is_sent_comes_back_unchanged() {
-        let mut stream = started();
+        let mut stream = connected();
         stream.write_all(b"any bytes \x00\xff").unwrap();
         let mut back = [0; 12];
         stream.read_exact(&mut back).unwrap();
@@ -220,11 +237,11 @@ mod tests {
 
     #[test]
     fn a_peer_that_reads_late_still_gets_every_byte() {
-        let mut stream = started();
+        let mut stream = connected();
         let bytes: Vec<u8> = (0..16 << 20).map(|index: u32| (index % 251) as u8).collect();
         let sent = bytes.clone();
         let mut writing = stream.try_clone().unwrap();
-        let writer = std::thread::spawn(move || {
+        let writer = thread::spawn(move || {
             writing.write_all(&sent).unwrap();
             writing.shutdown(Shutdown::Write).unwrap();
         });
