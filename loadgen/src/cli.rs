@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cost;
 use crate::payload::MESSAGE_BYTES_MIN;
 use crate::systems::{ServeArgs, System};
 
@@ -27,6 +28,8 @@ pub(crate) struct Cli {
 /// What else this program does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Measure what a message costs a server, server and client on one core.
+    Cost(cost::Args),
     /// Run one of the servers until standard input ends.
     #[command(hide = true)]
     Serve(ServeArgs),
@@ -42,7 +45,7 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with_all = ["systems", "shards"])]
     pub(crate) url: Option<String>,
     /// Systems to start and test, one after the other.
-    #[arg(long, value_delimiter = ',', default_value = "gannet,tokio-tuned,tokio")]
+    #[arg(long, value_delimiter = ',', default_value = "gannet,tokio-tuned,tokio", value_parser = websocket_system)]
     pub(crate) systems: Vec<System>,
     /// Threads of each server; if not given, one per core, or more if the descriptor limit asks for it.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
@@ -68,6 +71,14 @@ impl RunArgs {
     /// Length of the message that every connection echoes once.
     pub(crate) fn echo_bytes(&self) -> usize {
         self.echo_bytes.unwrap_or(self.size)
+    }
+}
+
+/// A system that clients can open WebSockets to.
+fn websocket_system(text: &str) -> Result<System, String> {
+    match System::from_str(text, false)? {
+        System::Raw => Err("it speaks no WebSocket and is for `loadgen cost`".into()),
+        system => Ok(system),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::systems::{self, System};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Systems to compare; `raw`, a TCP echo without any protocol, is what ratios refer to.
-    #[arg(long, value_delimiter = ',', default_value = "tokio-tuned,raw")]
+    #[arg(long, value_delimiter = ',', default_value = "gannet,tokio-tuned,raw")]
     systems: Vec<System>,
     /// Cases to measure: CONNECTIONSxBYTES, with pPIPELINED messages in a write.
     #[arg(long, value_delimiter = ',', default_value = cases::DEFAULT)]

@@ -37,9 +37,14 @@ impl Machine {
             cores: cores(),
             mem_bytes: sample::memory_total_bytes(),
             nofile: descriptors_max(),
-            profile: format!("{}, opt-level {}", env!("LOADGEN_PROFILE"), env!("LOADGEN_OPT_LEVEL")),
+            profile: profile(),
         }
     }
+}
+
+/// Build profile and optimisation level of this program.
+pub(crate) fn profile() -> String {
+    format!("{}, opt-level {}", env!("LOADGEN_PROFILE"), env!("LOADGEN_OPT_LEVEL"))
 }
 
 /// Whether this program was built with optimisation; figures of one that was not say little.

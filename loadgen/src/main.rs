@@ -14,6 +14,7 @@ use crate::cli::{Cli, Command};
 mod cli;
 mod client;
 mod connect;
+mod cost;
 mod crew;
 mod findings;
 mod flow;
@@ -52,6 +53,10 @@ fn follow(cli: Cli) -> Result<ExitCode, AnyError> {
     match (cli.command, cli.run) {
         (Some(Command::Serve(args)), _) => {
             systems::serve(args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (Some(Command::Cost(args)), _) => {
+            cost::run(&args, &machine::profile())?;
             Ok(ExitCode::SUCCESS)
         }
         (None, Some(args)) => run::run(&args),

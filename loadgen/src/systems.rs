@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::{AnyError, machine, plan};
 
 mod gannet;
+pub(crate) mod raw;
 mod tokio;
 
 /// What a server prints before its address, once it accepts connections.
@@ -22,7 +23,7 @@ const LISTENING: &str = "listening on ";
 /// How long a server may take to end after its standard input did.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A server that this program can start. All echo text and binary messages.
+/// A server that this program can start. All but `Raw` echo text and binary messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub(crate) enum System {
     /// The engine of this workspace.
@@ -31,6 +32,8 @@ pub(crate) enum System {
     TokioTuned,
     /// tokio-tungstenite with its defaults.
     Tokio,
+    /// A TCP echo without any protocol.
+    Raw,
 }
 
 impl System {
@@ -40,6 +43,7 @@ impl System {
             Self::Gannet => "gannet",
             Self::TokioTuned => "tokio-tuned",
             Self::Tokio => "tokio",
+            Self::Raw => "raw",
         }
     }
 
@@ -50,6 +54,7 @@ impl System {
             Self::Gannet => 1024,
             Self::TokioTuned => 8 * 1024 + kept_bytes(message_bytes),
             Self::Tokio => 140 * 1024 + kept_bytes(message_bytes),
+            Self::Raw => 128,
         }
     }
 }
@@ -93,6 +98,7 @@ pub(crate) fn serve(args: ServeArgs) -> Result<(), AnyError> {
         }
         System::TokioTuned => tokio::start(tokio::Flavour::Tuned, args.shards, args.needs_own_tables())?,
         System::Tokio => tokio::start(tokio::Flavour::Default, args.shards, args.needs_own_tables())?,
+        System::Raw => raw::start(args.shards)?,
     };
     println!("{LISTENING}{address}");
     io::copy(&mut io::stdin(), &mut io::sink())?;
