@@ -8,7 +8,7 @@ use crate::message::MessageKind;
 /// Largest size of a frame header in bytes.
 pub const HEADER_BYTES_MAX: usize = 14;
 
-const FIN: u8 = 0x80;
+pub(crate) const FIN: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
 const MASKED: u8 = 0x80;
 

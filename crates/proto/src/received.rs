@@ -109,6 +109,13 @@ impl ReplyRoom<'_> {
     /// Makes a reply of the payload by writing its header in front of it. Returns whether there was room.
     #[inline]
     pub(crate) fn reply(self, opcode: Opcode, payload_len: usize) -> bool {
+        // The reply to a short frame: two bytes in front of it.
+        if let ([first, second], 0..126) = (&mut *self.room, payload_len) {
+            *first = frame::FIN | opcode as u8;
+            *second = payload_len as u8;
+            *self.replied += 2 + payload_len;
+            return true;
+        }
         let header = Header { fin: true, opcode, masking_key: None, payload_len: payload_len as u64 };
         if self.room.len() != frame::header_len(header.payload_len, false) {
             return false;
