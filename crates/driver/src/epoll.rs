@@ -12,6 +12,7 @@ mod slot;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,11 +241,11 @@ impl Driver for EpollDriver {
         self.buffer.view(tail)
     }
 
-    fn send_received(&mut self, token: Token, bytes: usize) -> SendOutcome {
+    fn send_received(&mut self, token: Token, range: Range<usize>) -> SendOutcome {
         let Some(slot) = resolve(&mut self.slots, &mut self.stale_tokens, token) else {
             return SendOutcome::Failed;
         };
-        slot.send_borrowed(self.buffer.front(bytes))
+        slot.send_borrowed(self.buffer.part(range))
     }
 
     fn send(&mut self, token: Token, buffer: Vec<u8>, from: usize) -> SendOutcome {

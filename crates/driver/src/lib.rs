@@ -23,7 +23,7 @@
 //!
 //! An idle connection owns no buffer. [`Completion::Received`] speaks of *the* receive buffer of the driver, which
 //! holds those bytes until the next call of `poll_completion`; [`Driver::received`] lends it, and
-//! [`Driver::send_received`] sends the front of it back without a copy. What else is sent is an owned `Vec<u8>` that
+//! [`Driver::send_received`] sends a part of it back without a copy. What else is sent is an owned `Vec<u8>` that
 //! the driver gives back when it is done with it.
 //!
 //! The crate knows nothing of WebSockets. It is the only one besides one SIMD file of `gannet-proto` that may hold
@@ -39,6 +39,7 @@ mod tables;
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 pub use buffer::{HEADROOM_BYTES, RECEIVE_BYTES_MAX};
@@ -158,8 +159,8 @@ pub trait Driver {
     /// If `tail` is longer than [`HEADROOM_BYTES`].
     fn received(&mut self, tail: &[u8]) -> &mut [u8];
 
-    /// Sends the first `bytes` of what [`Driver::received`] lent last.
-    fn send_received(&mut self, token: Token, bytes: usize) -> SendOutcome;
+    /// Sends a part of what [`Driver::received`] lent last.
+    fn send_received(&mut self, token: Token, range: Range<usize>) -> SendOutcome;
 
     /// Sends `buffer[from..]`. The driver owns the buffer until the outcome or the completion gives it back.
     fn send(&mut self, token: Token, buffer: Vec<u8>, from: usize) -> SendOutcome;

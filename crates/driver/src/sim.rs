@@ -14,7 +14,7 @@
 //!     driver.reap(None).unwrap();
 //!     while let Some(completion) = driver.poll_completion() {
 //!         if let Completion::Received { token, bytes } = completion {
-//!             let _ = driver.send_received(token, bytes);
+//!             let _ = driver.send_received(token, 0..bytes);
 //!         }
 //!     }
 //! }
@@ -32,6 +32,7 @@ mod world;
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -236,10 +237,10 @@ impl Driver for SimDriver {
         self.buffer.view(tail)
     }
 
-    fn send_received(&mut self, token: Token, bytes: usize) -> SendOutcome {
-        let front = self.buffer.front(bytes).to_vec();
+    fn send_received(&mut self, token: Token, range: Range<usize>) -> SendOutcome {
+        let part = self.buffer.part(range).to_vec();
         let Some((mut world, peer)) = self.resolve(token) else { return SendOutcome::Failed };
-        match world.send(peer, front, 0) {
+        match world.send(peer, part, 0) {
             SendOutcome::Sent(_) => SendOutcome::Sent(Vec::new()),
             other => other,
         }

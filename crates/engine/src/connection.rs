@@ -11,6 +11,7 @@
 //! pointer ([`Rare`]) and freed with its last use.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use gannet_driver::Token;
 use gannet_proto::handshake::HeadScanner;
@@ -115,8 +116,8 @@ impl End {
 /// What serving received bytes came to.
 #[derive(Debug)]
 pub(crate) struct Served {
-    /// Bytes of in-place replies at the front of the received bytes.
-    pub(crate) replies: usize,
+    /// Where in the received bytes the in-place replies are.
+    pub(crate) replies: Range<usize>,
     pub(crate) end: Option<End>,
 }
 
@@ -160,15 +161,15 @@ impl<S> Session<S> {
                 Err(error) => break Some(End::failed(error)),
             }
         };
-        let mut replies = received.replied();
+        let mut replies = received.reply_range();
         if end.is_none() && !received.unparsed().is_empty() {
             let tail = received.unparsed().to_vec();
             self.rare.get_or_insert_default().tail = tail;
         }
-        if replies > 0 && (outbox_bytes > 0 || !cork.is_empty()) {
+        if !replies.is_empty() && (outbox_bytes > 0 || !cork.is_empty()) {
             // Rare: replies in both places, or behind what waits. Their order is kept by one copy.
-            cork.splice(0..0, bytes[..replies].iter().copied());
-            replies = 0;
+            cork.splice(0..0, bytes[replies].iter().copied());
+            replies = 0..0;
         }
         Served { replies, end }
     }

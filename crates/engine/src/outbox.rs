@@ -2,6 +2,8 @@
 //!
 //! Invariant: `waiting` is behind what is in flight, and nothing overtakes either.
 
+use std::ops::Range;
+
 use gannet_driver::{Driver, SendOutcome, Token};
 
 /// Buffers larger than this are given back to the allocator instead of being kept for reuse.
@@ -29,24 +31,24 @@ impl Outbox {
         self.bytes() == 0
     }
 
-    /// Sends the first `replies` bytes of what was received, or else `cork`, or queues `cork` behind what waits. At most
-    /// one of the two has bytes, and in-place replies only while nothing waits. `cork` is empty afterwards.
+    /// Sends the `replies` in the received bytes, or else `cork`, or queues `cork` behind what waits. At most one of the
+    /// two has bytes, and in-place replies only while nothing waits. `cork` is empty afterwards.
     pub(crate) fn send<D: Driver>(
         &mut self,
         driver: &mut D,
         token: Token,
-        replies: usize,
+        replies: Range<usize>,
         cork: &mut Vec<u8>,
     ) -> Result<(), Broken> {
         debug_assert!(
-            replies == 0 || (cork.is_empty() && self.is_empty()),
+            replies.is_empty() || (cork.is_empty() && self.is_empty()),
             "replies would overtake what waits"
         );
         if !self.is_empty() {
             self.waiting.append(cork);
             return Ok(());
         }
-        if replies > 0 {
+        if !replies.is_empty() {
             return match driver.send_received(token, replies) {
                 SendOutcome::Sent(_) => Ok(()),
                 SendOutcome::InFlight { bytes } => {

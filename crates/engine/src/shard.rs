@@ -8,6 +8,7 @@ mod lifecycle;
 mod opening;
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -147,14 +148,14 @@ impl<D: Driver, H: Handler> Shard<D, H> {
 
     /// Hands the replies of this completion to the driver, in one send.
     #[inline]
-    fn flush(&mut self, token: Token, replies: usize) -> Result<(), crate::outbox::Broken> {
+    fn flush(&mut self, token: Token, replies: Range<usize>) -> Result<(), crate::outbox::Broken> {
         let Some(entry) = self.connections.get_mut(token) else { return Ok(()) };
         let (rare, session) = match &mut entry.phase {
             Phase::Open(session) => (&mut session.rare, Some(&mut session.paused)),
             Phase::Ending(ending) => (&mut ending.rare, None),
             _ => return Ok(()),
         };
-        if replies == 0 && self.cork.is_empty() {
+        if replies.is_empty() && self.cork.is_empty() {
             return Ok(());
         }
         let mut fresh = crate::outbox::Outbox::default();
@@ -218,7 +219,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             let handler = &mut self.handler;
             let end = session
                 .call(&self.config, &mut self.cork, 0, |context, state| handler.on_drain(context, state));
-            self.finish(token, Served { replies: 0, end });
+            self.finish(token, Served { replies: 0..0, end });
         }
     }
 

@@ -1,18 +1,24 @@
 //! The bytes that one receive lends to a connection, and the replies written over them.
 
+use std::ops::Range;
+
 use crate::frame::{self, Header, Opcode};
 use crate::mask;
+
+/// Where replies begin. The header of a reply is shorter by the masking key, so with this much left out in front the
+/// payload of the first frame can stay where it is.
+const REPLIES_START: usize = 4;
 
 /// The bytes that one receive lends to a connection. Replies are written over what was already parsed, so
 /// they leave from the same memory.
 ///
-/// Invariant: `replied <= parsed <= bytes.len()`. `bytes[..replied]` are finished reply frames,
-/// `bytes[parsed..]` is not parsed yet. The replies go on the wire *before* everything in `out`; once `out` is
-/// not empty, replies are appended to `out`.
+/// Invariant: once a frame was parsed, `REPLIES_START <= replies_end <= parsed <= bytes.len()`.
+/// `bytes[REPLIES_START..replies_end]` are finished reply frames, `bytes[parsed..]` is not parsed yet. The replies go on
+/// the wire *before* everything in `out`; once `out` is not empty, replies are appended to `out`.
 #[derive(Debug)]
 pub struct Received<'b> {
     bytes: &'b mut [u8],
-    replied: usize,
+    replies_end: usize,
     parsed: usize,
 }
 
@@ -28,7 +34,7 @@ pub(crate) struct Placed {
 #[derive(Debug)]
 pub(crate) struct ReplyRoom<'a> {
     room: &'a mut [u8],
-    replied: &'a mut usize,
+    replies_end: &'a mut usize,
 }
 
 impl<'b> Received<'b> {
@@ -36,21 +42,21 @@ impl<'b> Received<'b> {
     #[must_use]
     #[inline]
     pub fn new(bytes: &'b mut [u8]) -> Self {
-        Self { bytes, replied: 0, parsed: 0 }
+        Self { bytes, replies_end: REPLIES_START, parsed: 0 }
     }
 
-    /// Number of bytes at the front that are reply frames, to be sent before everything in `out`.
+    /// Where in the lent bytes the reply frames are, to be sent before everything in `out`; empty without replies.
     #[must_use]
     #[inline]
-    pub fn replied(&self) -> usize {
-        self.replied
+    pub fn reply_range(&self) -> Range<usize> {
+        if self.replies_end == REPLIES_START { 0..0 } else { REPLIES_START..self.replies_end }
     }
 
-    /// The reply frames at the front.
+    /// The reply frames.
     #[must_use]
     #[inline]
     pub fn replies(&self) -> &[u8] {
-        &self.bytes[..self.replied]
+        &self.bytes[self.reply_range()]
     }
 
     /// The tail that waits for more bytes: a cut header or a cut control frame. The caller keeps it and puts it
@@ -89,8 +95,8 @@ impl<'b> Received<'b> {
         let Some(key) = key else {
             return Placed { room_start: start, payload_start: start, payload_len };
         };
-        // A reply has no key, so its header is four bytes shorter and the payload moves left.
-        let room_start = self.replied;
+        // A reply has no key, so its header is four bytes shorter and a later payload moves left.
+        let room_start = self.replies_end;
         let payload_start = room_start + header_len - 4;
         mask::unmask_left(&mut self.bytes[payload_start..end], start - payload_start, key);
         Placed { room_start, payload_start, payload_len }
@@ -101,7 +107,7 @@ impl<'b> Received<'b> {
     pub(crate) fn lend(&mut self, placed: Placed) -> (&[u8], ReplyRoom<'_>) {
         let (front, back) = self.bytes.split_at_mut(placed.payload_start);
         let room = &mut front[placed.room_start..];
-        (&back[..placed.payload_len], ReplyRoom { room, replied: &mut self.replied })
+        (&back[..placed.payload_len], ReplyRoom { room, replies_end: &mut self.replies_end })
     }
 }
 
@@ -113,7 +119,7 @@ impl ReplyRoom<'_> {
         if let ([first, second], 0..126) = (&mut *self.room, payload_len) {
             *first = frame::FIN | opcode as u8;
             *second = payload_len as u8;
-            *self.replied += 2 + payload_len;
+            *self.replies_end += 2 + payload_len;
             return true;
         }
         let header = Header { fin: true, opcode, masking_key: None, payload_len: payload_len as u64 };
@@ -121,7 +127,7 @@ impl ReplyRoom<'_> {
             return false;
         }
         frame::encode_header(self.room, &header);
-        *self.replied += self.room.len() + payload_len;
+        *self.replies_end += self.room.len() + payload_len;
         true
     }
 }

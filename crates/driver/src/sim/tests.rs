@@ -39,7 +39,7 @@ impl Echo {
                 self.stale += 1;
             }
             Completion::Received { token, bytes } => {
-                let outcome = self.driver.send_received(token, bytes);
+                let outcome = self.driver.send_received(token, 0..bytes);
                 self.after_send(token, outcome);
             }
             Completion::Sent { token, buffer, sent: Ok(sent) } => {

@@ -149,7 +149,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         session.awaiting_pong = true;
         // It fails only once a Close frame was sent, and then a ping is not due.
         if session.protocol.send_ping(b"", &mut self.cork).is_ok() {
-            self.finish(token, Served { replies: 0, end: None });
+            self.finish(token, Served { replies: 0..0, end: None });
         }
     }
 
@@ -188,7 +188,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         // An error means that the closing handshake was under way already.
         if session.protocol.close(Some(CloseCode::GOING_AWAY), "", &mut self.cork).is_ok() {
             entry.since_ms = self.clock.now_ms();
-            self.finish(token, Served { replies: 0, end: None });
+            self.finish(token, Served { replies: 0..0, end: None });
         }
     }
 

@@ -69,7 +69,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         let end =
             session.call(&self.config, &mut self.cork, 0, |context, state| handler.on_open(context, state));
         let served = match end {
-            Some(_) => Served { replies: 0, end },
+            Some(_) => Served { replies: 0..0, end },
             // The response is in the cork, so no reply is written in place.
             None => {
                 session.serve(handler, &self.config, &self.limits, &mut self.cork, &mut bytes[head_bytes..])
@@ -93,7 +93,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         let Some(entry) = self.connections.get_mut(token) else { return };
         entry.phase = Phase::Ending(Ending::default());
         entry.since_ms = self.clock.now_ms();
-        if self.flush(token, 0).is_err() {
+        if self.flush(token, 0..0).is_err() {
             self.close(token);
         } else {
             self.step_ending(token);

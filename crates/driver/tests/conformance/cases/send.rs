@@ -29,7 +29,7 @@ pub(crate) fn a_prefix_of_what_was_received_is_sent_back<H: Harness>(rig: &mut R
         expected.extend(received[..front].iter().map(|byte| !byte));
         // What is sent is the lent bytes as the caller has changed them.
         rig.driver().received(&[]).iter_mut().for_each(|byte| *byte = !*byte);
-        let outcome = rig.driver().send_received(token, front);
+        let outcome = rig.driver().send_received(token, 0..front);
         rig.note_outcome(token, &outcome);
         true
     });
@@ -45,7 +45,7 @@ pub(crate) fn a_tail_in_front_of_received_bytes_is_sent_back_with_them<H: Harnes
         let is_received = matches!(event, Event::Received(..));
         if is_received {
             rig.driver().received(b"abc");
-            let outcome = rig.driver().send_received(token, 4);
+            let outcome = rig.driver().send_received(token, 0..4);
             rig.note_outcome(token, &outcome);
         }
         is_received
