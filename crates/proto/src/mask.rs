@@ -5,7 +5,12 @@
 //! must move left by the difference of the two headers; the move is part of the same pass.
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+mod simd;
+
+/// Payloads longer than two of these are worked on in blocks.
+const BLOCK_BYTES: usize = 8 * 1024;
+/// The longest move left for which it pays to work in blocks: the headers of a few frames.
+const BLOCK_SHIFT_MAX: usize = 16;
 
 /// Unmasks (or masks) `payload` in place.
 pub fn unmask(payload: &mut [u8], key: [u8; 4]) {
@@ -37,12 +42,41 @@ pub fn rotate_key(key: [u8; 4], offset: usize) -> [u8; 4] {
     u32::from_le_bytes(key).rotate_right(8 * (offset % 4) as u32).to_le_bytes()
 }
 
+/// A payload that does not fit in the first-level cache is worked on from its last block to its first: the end of what
+/// was received is still in the cache, and the front is again when the reply is sent.
+///
+/// A block that moves left covers the last bytes in front of it, which are not unmasked yet. They are kept, and put
+/// behind the next block when that has moved.
 fn unmask_long(window: &mut [u8], shift: usize, key: [u8; 4]) {
+    if shift > BLOCK_SHIFT_MAX {
+        return unmask_block(window, shift, key);
+    }
+    let mut end = window.len();
+    let mut kept = [0; BLOCK_SHIFT_MAX];
+    loop {
+        let start = if end - shift > 2 * BLOCK_BYTES { end - BLOCK_BYTES } else { shift };
+        let mut covered = [0; BLOCK_SHIFT_MAX];
+        covered[..shift].copy_from_slice(&window[start - shift..start]);
+        unmask_block(&mut window[start - shift..end], shift, rotate_key(key, start - shift));
+        if end < window.len() {
+            let behind = &mut window[end - shift..end];
+            behind.copy_from_slice(&kept[..shift]);
+            unmask_bytes(behind, 0, rotate_key(key, end - shift));
+        }
+        if start == shift {
+            return;
+        }
+        kept = covered;
+        end = start - shift;
+    }
+}
+
+fn unmask_block(window: &mut [u8], shift: usize, key: [u8; 4]) {
     #[cfg(target_arch = "x86_64")]
-    if avx2::unmask_left(window, shift, key) {
+    if simd::unmask_left(window, shift, key) {
         return;
     }
-    unmask_chunks(window, shift, key);
+    unmask_chunks(window, shift, key, 32);
 }
 
 /// Payloads of less than four bytes.
@@ -79,16 +113,16 @@ fn unmask_ends<const WORDS: usize>(window: &mut [u8], shift: usize, key: [u8; 4]
     store(window, last, back, word_key(rotate_key(key, last)));
 }
 
-/// Payloads of at least 128 bytes, front to back, so that a store only covers bytes that were loaded. The first 32
-/// and the last 128 bytes overlap the chunks between them, so that those are aligned and leave no remainder; both
-/// are loaded first and stored last.
+/// Payloads of at least 128 bytes, front to back, so that a store only covers bytes that were loaded. The first 64
+/// and the last 128 bytes overlap the chunks between them, so that those are aligned (to `align` bytes, at most 64) and
+/// leave no remainder; both are loaded first and stored last.
 #[inline(always)]
-fn unmask_chunks(window: &mut [u8], shift: usize, key: [u8; 4]) {
+fn unmask_chunks(window: &mut [u8], shift: usize, key: [u8; 4], align: usize) {
     let len = window.len() - shift;
     let last = len - 128;
-    let front = load::<4>(window, shift);
+    let front = load::<8>(window, shift);
     let back = load::<16>(window, shift + last);
-    let mut at = 32 - window.as_ptr().addr() % 32;
+    let mut at = align - window.as_ptr().addr() % align;
     let chunk_key = word_key(rotate_key(key, at));
     while at < last {
         let words = load::<16>(window, at + shift);

@@ -44,17 +44,32 @@ fn any_length_shift_and_alignment_gives_the_bytes_of_the_naive_loop() {
 
 #[test]
 fn the_portable_chunks_give_the_bytes_of_the_naive_loop() {
-    check(128, unmask_chunks);
+    for align in [32, 64] {
+        check(128, |window, shift, key| unmask_chunks(window, shift, key, align));
+    }
 }
 
 #[test]
 #[cfg(target_arch = "x86_64")]
-fn the_avx2_chunks_give_the_bytes_of_the_naive_loop_where_there_is_avx2() {
+fn the_chunks_of_this_cpu_give_the_bytes_of_the_naive_loop() {
     check(128, |window, shift, key| {
-        if !avx2::unmask_left(window, shift, key) {
-            unmask_chunks(window, shift, key);
+        if !simd::unmask_left(window, shift, key) {
+            unmask_chunks(window, shift, key, 32);
         }
     });
+}
+
+#[test]
+fn a_payload_of_several_blocks_gives_the_bytes_of_the_naive_loop() {
+    for len in [2 * BLOCK_BYTES, 2 * BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 77, 5 * BLOCK_BYTES] {
+        for shift in (0..=BLOCK_SHIFT_MAX).chain([BLOCK_SHIFT_MAX + 1, 1000]) {
+            let mut memory = bytes(len + shift + 5);
+            let expected = naive(&memory[shift..shift + len], KEY);
+            unmask_left(&mut memory[..shift + len], shift, KEY);
+            assert!(memory[..len] == expected, "length {len}, shift {shift}");
+            assert_eq!(memory[shift + len..], bytes(len + shift + 5)[shift + len..], "bytes behind");
+        }
+    }
 }
 
 #[test]

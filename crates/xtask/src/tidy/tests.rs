@@ -138,7 +138,7 @@ fn an_unsafe_block_without_a_proof_is_a_problem() {
 fn an_unsafe_block_below_its_proof_is_tidy() {
     let code = "//! A file.\nfn f() {\n    // SAFETY: g has no conditions,\n    // as its documentation says.\n    \
                 let a =\n        unsafe { g() };\n}\n/// # Safety\n/// None.\nunsafe fn g() {}\n";
-    assert_tidy("proof", &[("crates/driver/src/a.rs", code), ("crates/proto/src/mask/avx2.rs", code)]);
+    assert_tidy("proof", &[("crates/driver/src/a.rs", code), ("crates/proto/src/mask/simd.rs", code)]);
 }
 
 #[test]
