@@ -61,52 +61,63 @@ impl fmt::Debug for MaskingKeys {
     }
 }
 
-/// One end of a WebSocket connection after the opening handshake. It owns a buffer only while a message arrives
-/// in pieces.
+/// One end of a WebSocket connection after the opening handshake: one pointer. A server owns memory only while a
+/// message arrives in pieces, and from the first Close frame on.
 #[derive(Debug)]
 pub struct Connection {
-    state: State,
-    /// The message that is arriving in pieces.
-    assembly: Option<Box<Assembly>>,
-    /// The keys of a client; a server has none.
-    keys: Option<Box<MaskingKeys>>,
+    /// Nothing for an open server with no message in progress: what nearly all connections are, nearly always.
+    rare: Option<Box<Rare>>,
 }
 
-#[derive(Debug)]
+/// What an open server with no message in progress does without.
+#[derive(Debug, Default)]
+struct Rare {
+    state: State,
+    /// The message that is arriving in pieces.
+    assembly: Option<Assembly>,
+    /// The keys of a client; a server has none.
+    keys: Option<MaskingKeys>,
+}
+
+#[derive(Debug, Default)]
 enum State {
+    #[default]
     Open,
     /// Our Close was sent, the peer's was not received.
     CloseSent,
     /// Both were exchanged.
     Closed,
     /// The connection failed, and our Close was sent.
-    Failed(Box<ProtocolError>),
+    Failed(ProtocolError),
 }
 
 impl Connection {
     /// The server's end of a connection.
     #[must_use]
     pub const fn server() -> Self {
-        Self { state: State::Open, assembly: None, keys: None }
+        Self { rare: None }
     }
 
     /// The client's end of a connection.
     #[must_use]
     pub fn client(keys: MaskingKeys) -> Self {
-        Self { state: State::Open, assembly: None, keys: Some(Box::new(keys)) }
+        Self { rare: Some(Box::new(Rare { keys: Some(keys), ..Rare::default() })) }
     }
 
     /// Which end this is.
     #[must_use]
     #[inline]
     pub const fn role(&self) -> Role {
-        if self.keys.is_some() { Role::Client } else { Role::Server }
+        match &self.rare {
+            Some(rare) if rare.keys.is_some() => Role::Client,
+            _ => Role::Server,
+        }
     }
 
     /// Where the connection is in its life; never [`ReadyState::Connecting`].
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
-        match self.state {
+        match self.state() {
             State::Open => ReadyState::Open,
             State::CloseSent => ReadyState::Closing,
             State::Closed | State::Failed(_) => ReadyState::Closed,
@@ -117,19 +128,19 @@ impl Connection {
     #[must_use]
     #[inline]
     pub const fn is_close_sent(&self) -> bool {
-        !matches!(self.state, State::Open)
+        !matches!(self.state(), State::Open)
     }
 
     /// Whether the peer's Close frame arrived.
     #[must_use]
     pub const fn is_close_received(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state(), State::Closed)
     }
 
     /// Whether a message has begun to arrive and is not complete.
     #[must_use]
     pub const fn is_message_begun(&self) -> bool {
-        self.assembly.is_some()
+        self.assembly().is_some()
     }
 
     /// Parses `received` up to the next event.
@@ -154,5 +165,41 @@ impl Connection {
             Some((kind, placed)) => self.deliver(kind, placed, received, out),
             None => self.poll_any(config, received, out),
         }
+    }
+
+    #[inline]
+    const fn state(&self) -> &State {
+        match &self.rare {
+            Some(rare) => &rare.state,
+            None => &State::Open,
+        }
+    }
+
+    const fn assembly(&self) -> Option<&Assembly> {
+        match &self.rare {
+            Some(rare) => rare.assembly.as_ref(),
+            None => None,
+        }
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Ends the message in progress. A server that is still open then owns nothing.
+    fn take_assembly(&mut self) -> Option<Assembly> {
+        let rare = self.rare.as_mut()?;
+        let assembly = rare.assembly.take();
+        if matches!(rare.state, State::Open) && rare.keys.is_none() {
+            self.rare = None;
+        }
+        assembly
+    }
+
+    /// Ends the connection, and with it the message in progress.
+    fn end(&mut self, state: State) {
+        let rare = self.rare_mut();
+        rare.state = state;
+        rare.assembly = None;
     }
 }

@@ -35,11 +35,10 @@ impl Connection {
         config: &Config,
         received: &mut Received<'_>,
     ) -> Option<(MessageKind, Placed)> {
-        let idle_server = matches!(self.state, State::Open) && self.assembly.is_none() && self.keys.is_none();
         let unparsed = received.unparsed();
         let message = frame::parse_short_message(*unparsed.first_chunk()?)?;
         let here = message.payload_len <= unparsed.len().saturating_sub(message.header_len);
-        if !(idle_server && here && message.payload_len <= config.message_bytes_max) {
+        if !(self.rare.is_none() && here && message.payload_len <= config.message_bytes_max) {
             return None;
         }
         let placed = received.place(message.header_len, message.payload_len, Some(message.masking_key));
@@ -92,7 +91,7 @@ impl Connection {
         received: &mut Received<'_>,
     ) -> Result<Option<Arrival>, ProtocolError> {
         loop {
-            match &self.state {
+            match self.state() {
                 State::Open | State::CloseSent => {}
                 // RFC 6455 §5.5.1: whatever follows the peer's Close is not data of this connection.
                 State::Closed => {
@@ -101,7 +100,7 @@ impl Connection {
                 }
                 State::Failed(error) => {
                     received.skip_all();
-                    return Err(**error);
+                    return Err(*error);
                 }
             }
             let arrival = match self.step(config, received)? {
@@ -109,7 +108,7 @@ impl Connection {
                 Step::Advanced => continue,
                 Step::Arrived(arrival) => arrival,
             };
-            if matches!(self.state, State::Open) || matches!(arrival, Arrival::Control(Opcode::Close, _)) {
+            if matches!(self.state(), State::Open) || matches!(arrival, Arrival::Control(Opcode::Close, _)) {
                 return Ok(Some(arrival));
             }
             // After our Close a message is checked and dropped.
@@ -120,7 +119,7 @@ impl Connection {
     }
 
     fn step(&mut self, config: &Config, received: &mut Received<'_>) -> Result<Step, ProtocolError> {
-        if let Some(assembly) = &mut self.assembly
+        if let Some(assembly) = self.rare.as_mut().and_then(|rare| rare.assembly.as_mut())
             && let Some(remaining) = assembly.frame_remaining()
         {
             let progress = assembly.add(received.take_payload(remaining))?;
@@ -140,8 +139,8 @@ impl Connection {
             return Ok(Step::Arrived(Arrival::Whole(kind, placed)));
         }
         received.skip_header(header_len);
-        let new = || Box::new(Assembly::new(kind_of(header.opcode)));
-        self.assembly.get_or_insert_with(new).begin_frame(&header);
+        let new = || Assembly::new(kind_of(header.opcode));
+        self.rare_mut().assembly.get_or_insert_with(new).begin_frame(&header);
         Ok(Step::Advanced)
     }
 
@@ -149,7 +148,7 @@ impl Connection {
         match progress {
             Progress::Cut => Step::Starved,
             Progress::FrameComplete => Step::Advanced,
-            Progress::MessageComplete => match self.assembly.take() {
+            Progress::MessageComplete => match self.take_assembly() {
                 Some(assembly) => Step::Arrived(Arrival::Assembled(assembly.into_message())),
                 None => Step::Advanced,
             },
@@ -158,7 +157,7 @@ impl Connection {
 
     /// Checks what depends on the frames before: the order of fragments and the size of the message.
     fn check_data_frame(&self, config: &Config, header: &Header) -> Result<(), ProtocolError> {
-        let received_len = match (&self.assembly, header.opcode) {
+        let received_len = match (self.assembly(), header.opcode) {
             (Some(assembly), Opcode::Continuation) => assembly.len() as u64,
             (None, Opcode::Continuation) => return Err(ProtocolError::UnexpectedContinuation),
             (Some(_), _) => return Err(ProtocolError::ExpectedContinuation),
@@ -189,11 +188,10 @@ impl Connection {
             Opcode::Close => {
                 let close = close::parse_payload(payload).map_err(|error| self.fail_with(error, out))?;
                 // RFC 6455 §5.5.1: a Close is answered with a Close, typically echoing the code.
-                if matches!(self.state, State::Open) {
+                if matches!(self.state(), State::Open) {
                     self.answer(Opcode::Close, payload, room, out);
                 }
-                self.state = State::Closed;
-                self.assembly = None;
+                self.end(State::Closed);
                 Ok(Event::Close(close))
             }
             _ => Ok(Event::Pong(payload)),

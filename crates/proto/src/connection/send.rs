@@ -84,14 +84,14 @@ impl Connection {
         self.check_open()?;
         let payload = ClosePayload::new(code, reason)?;
         self.write_frame(Opcode::Close, payload.as_bytes(), out);
-        self.state = State::CloseSent;
+        self.rare_mut().state = State::CloseSent;
         Ok(())
     }
 
     /// Fails the connection (RFC 6455 §7.1.7) for a reason that the caller detected: appends a Close frame with the
     /// error's code and text unless one was sent. Without effect on a connection that is closed.
     pub fn fail(&mut self, error: ProtocolError, out: &mut Vec<u8>) {
-        if matches!(self.state, State::Open | State::CloseSent) {
+        if matches!(self.state(), State::Open | State::CloseSent) {
             self.fail_with(error, out);
         }
     }
@@ -104,8 +104,7 @@ impl Connection {
         {
             self.write_frame(Opcode::Close, payload.as_bytes(), out);
         }
-        self.state = State::Failed(Box::new(error));
-        self.assembly = None;
+        self.end(State::Failed(error));
         error
     }
 
@@ -146,7 +145,8 @@ impl Connection {
 
     /// Appends a whole frame; a client's is masked with a fresh key.
     fn write_frame(&mut self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
-        let masking_key = self.keys.as_mut().map(|keys| (keys.0)());
+        let keys = self.rare.as_mut().and_then(|rare| rare.keys.as_mut());
+        let masking_key = keys.map(|keys| (keys.0)());
         let header = Header { fin: true, opcode, masking_key, payload_len: payload.len() as u64 };
         frame::write_header(out, &header);
         let start = out.len();
