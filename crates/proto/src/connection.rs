@@ -10,7 +10,7 @@ mod tests;
 use std::fmt;
 
 use crate::close::Close;
-use crate::frame::Role;
+use crate::frame::{Role, ShortMessage};
 use crate::message::Message;
 use crate::{Config, ProtocolError, Received};
 
@@ -128,7 +128,10 @@ impl Connection {
     #[must_use]
     #[inline]
     pub const fn is_close_sent(&self) -> bool {
-        !matches!(self.state(), State::Open)
+        match &self.rare {
+            Some(rare) => !matches!(rare.state, State::Open),
+            None => false,
+        }
     }
 
     /// Whether the peer's Close frame arrived.
@@ -161,10 +164,14 @@ impl Connection {
         received: &'a mut Received<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        match self.short_message(config, received) {
-            Some((kind, placed)) => self.deliver(kind, placed, received, out),
-            None => self.poll_any(config, received, out),
-        }
+        // Both results are taken apart, so that the event of the hot path need not go through memory.
+        Ok(match self.short_message(config, received) {
+            Some(ShortMessage { kind, header_len, payload_len, masking_key }) => {
+                let lent = received.take_masked(header_len, payload_len, masking_key);
+                Some(self.deliver(kind, lent, out)?)
+            }
+            None => self.poll_any(config, received, out)?,
+        })
     }
 
     #[inline]

@@ -5,9 +5,12 @@ use std::ops::Range;
 use crate::frame::{self, Header, Opcode};
 use crate::mask;
 
+/// Size of a masking key in bytes.
+const KEY_LEN: usize = 4;
+
 /// Where replies begin. The header of a reply is shorter by the masking key, so with this much left out in front the
 /// payload of the first frame can stay where it is.
-const REPLIES_START: usize = 4;
+const REPLIES_START: usize = KEY_LEN;
 
 /// The bytes that one receive lends to a connection. Replies are written over what was already parsed, so
 /// they leave from the same memory.
@@ -30,7 +33,8 @@ pub(crate) struct Placed {
     payload_len: usize,
 }
 
-/// The room for the header of a reply, in front of a lent payload. Empty if the reply cannot be in place.
+/// The room for the header of a reply, in front of a lent payload: as long as the header is. Empty if the reply cannot
+/// be in place.
 #[derive(Debug)]
 pub(crate) struct ReplyRoom<'a> {
     room: &'a mut [u8],
@@ -85,25 +89,38 @@ impl<'b> Received<'b> {
         &mut available[..len]
     }
 
-    /// Parses past a frame that is here as a whole. A masked payload is unmasked and moved to where it lies
-    /// right behind the header of its own reply, so that the replies of many frames are contiguous.
-    #[inline]
+    /// Parses past a frame that is here as a whole; what it was masked with is undone.
     pub(crate) fn place(&mut self, header_len: usize, payload_len: usize, key: Option<[u8; 4]>) -> Placed {
-        let start = self.parsed + header_len;
-        let end = start + payload_len;
-        self.parsed = end;
         let Some(key) = key else {
+            let start = self.parsed + header_len;
+            self.parsed = start + payload_len;
             return Placed { room_start: start, payload_start: start, payload_len };
         };
-        // A reply has no key, so its header is four bytes shorter and a later payload moves left.
         let room_start = self.replies_end;
-        let payload_start = room_start + header_len - 4;
-        mask::unmask_left(&mut self.bytes[payload_start..end], start - payload_start, key);
-        Placed { room_start, payload_start, payload_len }
+        self.take_masked(header_len, payload_len, key);
+        Placed { room_start, payload_start: room_start + header_len - KEY_LEN, payload_len }
+    }
+
+    /// Takes a masked frame that is here as a whole. The payload is unmasked and moved to where it lies right behind
+    /// the header of its own reply, so that the replies of many frames are contiguous.
+    #[inline]
+    pub(crate) fn take_masked(
+        &mut self,
+        header_len: usize,
+        payload_len: usize,
+        key: [u8; 4],
+    ) -> (&[u8], ReplyRoom<'_>) {
+        let end = self.parsed + header_len + payload_len;
+        let place = &mut self.bytes[self.replies_end..end];
+        self.parsed = end;
+        // A reply has no key, so its header is four bytes shorter and a later payload moves left.
+        let (room, window) = place.split_at_mut(header_len - KEY_LEN);
+        let shift = window.len() - payload_len;
+        mask::unmask_left(window, shift, key);
+        (&window[..payload_len], ReplyRoom { room, replies_end: &mut self.replies_end })
     }
 
     /// Lends a placed payload and the room in front of it.
-    #[inline]
     pub(crate) fn lend(&mut self, placed: Placed) -> (&[u8], ReplyRoom<'_>) {
         let (front, back) = self.bytes.split_at_mut(placed.payload_start);
         let room = &mut front[placed.room_start..];
@@ -115,8 +132,8 @@ impl ReplyRoom<'_> {
     /// Makes a reply of the payload by writing its header in front of it. Returns whether there was room.
     #[inline]
     pub(crate) fn reply(self, opcode: Opcode, payload_len: usize) -> bool {
-        // The reply to a short frame: two bytes in front of it.
-        if let ([first, second], 0..126) = (&mut *self.room, payload_len) {
+        // Two bytes of room are in front of a payload of less than 126 bytes only.
+        if let [first, second] = &mut *self.room {
             *first = frame::FIN | opcode as u8;
             *second = payload_len as u8;
             *self.replies_end += 2 + payload_len;

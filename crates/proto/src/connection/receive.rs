@@ -3,9 +3,9 @@
 
 use super::assembly::{Assembly, Progress};
 use super::{Connection, Event, State};
-use crate::frame::{self, Header, Opcode};
+use crate::frame::{self, Header, Opcode, ShortMessage};
 use crate::message::{Assembled, Message, MessageKind, Payload, Source};
-use crate::received::{Placed, Received};
+use crate::received::{Placed, Received, ReplyRoom};
 use crate::{Config, ProtocolError, close, utf8};
 
 /// What the next frame completed. It borrows nothing, so that the search can go on when it is not delivered.
@@ -30,19 +30,12 @@ enum Step {
 impl Connection {
     /// The hot path: a whole short message to an open server, with nothing in progress.
     #[inline]
-    pub(super) fn short_message(
-        &self,
-        config: &Config,
-        received: &mut Received<'_>,
-    ) -> Option<(MessageKind, Placed)> {
+    pub(super) fn short_message(&self, config: &Config, received: &Received<'_>) -> Option<ShortMessage> {
         let unparsed = received.unparsed();
         let message = frame::parse_short_message(*unparsed.first_chunk()?)?;
-        let here = message.payload_len <= unparsed.len().saturating_sub(message.header_len);
-        if !(self.rare.is_none() && here && message.payload_len <= config.message_bytes_max) {
-            return None;
-        }
-        let placed = received.place(message.header_len, message.payload_len, Some(message.masking_key));
-        Some((message.kind, placed))
+        let here = message.header_len + message.payload_len <= unparsed.len();
+        let taken = self.rare.is_none() && here && message.payload_len <= config.message_bytes_max;
+        taken.then_some(message)
     }
 
     /// Delivers a message that lies in the lent bytes.
@@ -50,11 +43,9 @@ impl Connection {
     pub(super) fn deliver<'a>(
         &mut self,
         kind: MessageKind,
-        placed: Placed,
-        received: &'a mut Received<'_>,
+        (bytes, room): (&'a [u8], ReplyRoom<'a>),
         out: &mut Vec<u8>,
-    ) -> Result<Option<Event<'a>>, ProtocolError> {
-        let (bytes, room) = received.lend(placed);
+    ) -> Result<Event<'a>, ProtocolError> {
         let payload = match kind {
             MessageKind::Binary => Payload::Binary(bytes),
             MessageKind::Text => match utf8::validate(bytes) {
@@ -62,7 +53,7 @@ impl Connection {
                 Err(error) => return Err(self.fail_with(error.into(), out)),
             },
         };
-        Ok(Some(Event::Message(Message(Source::Lent(payload, room)))))
+        Ok(Event::Message(Message(Source::Lent(payload, room))))
     }
 
     /// The general path: any frame in any state.
@@ -78,7 +69,7 @@ impl Connection {
             Err(error) => return Err(self.fail_with(error, out)),
         };
         match arrival {
-            Arrival::Whole(kind, placed) => self.deliver(kind, placed, received, out),
+            Arrival::Whole(kind, placed) => self.deliver(kind, received.lend(placed), out).map(Some),
             Arrival::Assembled(message) => Ok(Some(Event::Message(Message(Source::Assembled(message))))),
             Arrival::Control(opcode, placed) => self.take_control(opcode, placed, received, out).map(Some),
         }
