@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use mio::{Events, Interest, Poll};
 use crate::buffer::{HEADROOM_BYTES, ReceiveBuffer};
 use crate::listener::{Accepted, Acceptor, ListenOptions, listen};
 use crate::slots::{Slots, Token};
+use crate::tables::OwnDescriptors;
 use crate::{CloseMode, Completion, Driver, DriverCounters, SendOutcome};
 use slot::{Flag, Slot};
 
@@ -81,10 +82,10 @@ impl EpollParts {
         self.waker.clone()
     }
 
-    /// The descriptors that only the thread of the driver needs, by number.
+    /// The descriptors that only the thread of the driver needs.
     #[must_use]
-    pub fn descriptors(&self) -> [RawFd; 2] {
-        [self.poll.as_raw_fd(), self.listener.as_raw_fd()]
+    pub fn descriptors(&self) -> OwnDescriptors {
+        OwnDescriptors([self.poll.as_raw_fd(), self.listener.as_raw_fd()])
     }
 }
 

@@ -50,7 +50,7 @@ pub use limits::{
 };
 pub use listener::ListenOptions;
 pub use slots::Token;
-pub use tables::{close_in_this_table, part_with_own_table};
+pub use tables::{OwnDescriptors, close_in_this_table, part_with_own_table};
 
 /// What a driver reports. See the contract at the top of the crate.
 #[derive(Debug)]

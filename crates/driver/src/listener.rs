@@ -19,7 +19,6 @@ const BACKLOG: i32 = 4096;
 const ACCEPTS_PER_TURN: u32 = 64;
 /// How long the acceptor rests after it met the descriptor limit.
 const BACKOFF: Duration = Duration::from_millis(50);
-
 /// How much of the request of a client that is turned away is read.
 const REFUSED_REQUEST_BYTES_MAX: usize = 4096;
 

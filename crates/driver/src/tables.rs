@@ -10,13 +10,18 @@ use std::os::fd::RawFd;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+/// The descriptors of a driver that only its own thread needs. Only [`EpollParts`](crate::EpollParts) names them, so
+/// nothing else can be closed by number.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnDescriptors(pub(crate) [RawFd; 2]);
+
 /// Gives the calling thread a copy of the descriptor table, to which `not_mine` are then closed.
 ///
 /// Descriptors that the process had open before stay open in the copy until the thread ends.
 ///
 /// # Errors
 /// If the kernel refuses (`EPERM` under some sandboxes, `ENOMEM`).
-pub fn part_with_own_table(not_mine: &[RawFd]) -> io::Result<()> {
+pub fn part_with_own_table(not_mine: &[OwnDescriptors]) -> io::Result<()> {
     // SAFETY: `CLONE_FILES` changes no memory. Descriptors that safe code holds stay valid, since the new table is a
     // copy of the old; the numbers that do change their meaning are the ones closed below, which belong to others.
     unsafe { unshare_unsafe(UnshareFlags::FILES) }?;
@@ -28,8 +33,8 @@ pub fn part_with_own_table(not_mine: &[RawFd]) -> io::Result<()> {
 /// thread owns in its own table.
 ///
 /// The owner must have its own table already ([`part_with_own_table`] returned there), or its descriptors are closed.
-pub fn close_in_this_table(copies: &[RawFd]) {
-    for &descriptor in copies {
+pub fn close_in_this_table(copies: &[OwnDescriptors]) {
+    for descriptor in copies.iter().flat_map(|own| own.0) {
         // SAFETY: the owning object lives in a thread with another table (contract of this function), so no safe code
         // in this table uses or closes this number.
         unsafe { rustix::io::close(descriptor) };
@@ -49,14 +54,14 @@ mod tests {
 
     #[test]
     fn a_descriptor_closed_in_the_table_of_one_thread_stays_open_in_the_other() {
-        let file = File::open("/dev/null").unwrap();
-        let descriptor = file.as_raw_fd();
+        let files = [File::open("/dev/null").unwrap(), File::open("/dev/null").unwrap()];
+        let descriptors = files.each_ref().map(AsRawFd::as_raw_fd);
         std::thread::spawn(move || {
-            part_with_own_table(&[descriptor]).unwrap();
-            assert!(!is_open(descriptor));
+            part_with_own_table(&[OwnDescriptors(descriptors)]).unwrap();
+            assert!(!descriptors.iter().any(|&descriptor| is_open(descriptor)));
         })
         .join()
         .unwrap();
-        assert!(is_open(descriptor));
+        assert!(descriptors.iter().all(|&descriptor| is_open(descriptor)));
     }
 }

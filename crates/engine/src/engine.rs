@@ -6,13 +6,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use gannet_driver::{
-    DescriptorPlan, EpollDriver, EpollParts, ListenOptions, PlanRequest, Tables, Waker,
+    DescriptorPlan, EpollDriver, EpollParts, ListenOptions, OwnDescriptors, PlanRequest, Tables, Waker,
     available_descriptors, close_in_this_table, part_with_own_table, plan_descriptors,
     raise_descriptor_limit,
 };
@@ -239,11 +238,11 @@ impl Engine {
         };
         let (parted, reports) = mpsc::channel();
         for (shard, parts) in parts.into_iter().enumerate() {
-            let not_mine: Vec<RawFd> = descriptors
+            let not_mine: Vec<OwnDescriptors> = descriptors
                 .iter()
                 .enumerate()
                 .filter(|(other, _)| *other != shard)
-                .flat_map(|(_, fds)| *fds)
+                .map(|(_, own)| *own)
                 .collect();
             let thread = ShardThread {
                 parts,
@@ -265,7 +264,7 @@ impl Engine {
             report.map_err(|source| self.abandon(Error::Start { shard, source }))?;
         }
         if self.plan.tables == Tables::PerShard {
-            close_in_this_table(&descriptors.concat());
+            close_in_this_table(&descriptors);
         }
         Ok(())
     }
@@ -281,7 +280,7 @@ impl Engine {
 struct ShardThread {
     parts: EpollParts,
     /// The descriptors of the other shards, if this one is to have its own table.
-    not_mine: Option<Vec<RawFd>>,
+    not_mine: Option<Vec<OwnDescriptors>>,
     options: ListenOptions,
     config: Arc<Config>,
     stop: StopHandle,

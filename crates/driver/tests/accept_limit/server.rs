@@ -51,7 +51,7 @@ pub(crate) fn serve_with_two_tables_of(descriptors: u64) {
         .map(|((parts, not_mine), commands)| {
             let parted = parted.clone();
             std::thread::spawn(move || {
-                part_with_own_table(&not_mine).unwrap();
+                part_with_own_table(&[not_mine]).unwrap();
                 parted.send(()).unwrap();
                 Server::new(parts, commands, Vec::new()).run();
             })
@@ -59,7 +59,7 @@ pub(crate) fn serve_with_two_tables_of(descriptors: u64) {
         .collect();
     drop(parted);
     assert_eq!(has_parted.iter().take(2).count(), 2);
-    close_in_this_table(descriptors.as_flattened());
+    close_in_this_table(&descriptors);
     say_ports(&ports);
     for thread in threads {
         thread.join().unwrap();
