@@ -210,6 +210,20 @@ fn a_client_masks_each_reply_with_a_fresh_key() {
     assert_eq!(out, expected.concat());
 }
 
+#[test]
+fn only_a_client_owns_anything_once_a_message_in_pieces_is_complete() {
+    let pieces = b"\x01\x01a\x80\x01b".to_vec();
+    let mut client = Connection::client(MaskingKeys::new(|| [0; 4]));
+    let (_, out) = echo(&mut client, pieces, Vec::new());
+    assert_eq!(out, b"\x81\x82\0\0\0\0ab");
+    assert_eq!(client.role(), Role::Client);
+
+    let mut server = open();
+    let (_, out) = echo(&mut server, [frame(0x01, b"a"), frame(0x80, b"b")].concat(), Vec::new());
+    assert_eq!(out, b"\x81\x02ab");
+    assert!(server.rare.is_none());
+}
+
 /// Delivers a message in two fragments and echoes it; returns where its payload was and what `out` became.
 fn echo_assembled(payload: &[u8], out: Vec<u8>) -> (*const u8, Vec<u8>) {
     let (mut connection, mut out) = (open(), out);
