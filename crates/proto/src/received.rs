@@ -71,6 +71,12 @@ impl<'b> Received<'b> {
         &self.bytes[self.parsed..]
     }
 
+    /// Whether the next `len` bytes are here.
+    #[inline]
+    pub(crate) fn has(&self, len: usize) -> bool {
+        self.parsed + len <= self.bytes.len()
+    }
+
     /// Drops all bytes that are not parsed.
     pub(crate) fn skip_all(&mut self) {
         self.parsed = self.bytes.len();
@@ -115,7 +121,8 @@ impl<'b> Received<'b> {
         self.parsed = end;
         // A reply has no key, so its header is four bytes shorter and a later payload moves left.
         let (room, window) = place.split_at_mut(header_len - KEY_LEN);
-        let shift = window.len() - payload_len;
+        // Strict, so that this one check serves all slices of the window.
+        let shift = window.len().strict_sub(payload_len);
         mask::unmask_left(window, shift, key);
         (&window[..payload_len], ReplyRoom { room, replies_end: &mut self.replies_end })
     }

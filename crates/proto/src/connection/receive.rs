@@ -31,9 +31,8 @@ impl Connection {
     /// The hot path: a whole short message to an open server, with nothing in progress.
     #[inline]
     pub(super) fn short_message(&self, config: &Config, received: &Received<'_>) -> Option<ShortMessage> {
-        let unparsed = received.unparsed();
-        let message = frame::parse_short_message(*unparsed.first_chunk()?)?;
-        let here = message.header_len + message.payload_len <= unparsed.len();
+        let message = frame::parse_short_message(*received.unparsed().first_chunk()?)?;
+        let here = received.has(message.header_len + message.payload_len);
         let taken = self.rare.is_none() && here && message.payload_len <= config.message_bytes_max;
         taken.then_some(message)
     }
