@@ -26,7 +26,7 @@ pub enum SendError {
     /// The protocol forbids it: a Close frame was sent already, or the frame would be illegal.
     #[error(transparent)]
     Protocol(#[from] gannet_proto::SendError),
-    /// The peer does not read fast enough. What follows is the [`OutboxPolicy`](crate::OutboxPolicy).
+    /// The peer does not read fast enough. What follows is the [`OutboxPolicy`].
     #[error(
         "the outbox holds {waiting} bytes and its limit is {limit}; send less, or raise outbox_bytes_max"
     )]
