@@ -6,6 +6,8 @@
 
 mod lifecycle;
 mod opening;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::ops::Range;

@@ -1,0 +1,100 @@
+//! Every deadline of a connection, to the millisecond and the period of the sweep.
+
+use super::peer::{Peer, Seen, request};
+use super::rig::Rig;
+use crate::timers::SWEEP_PERIOD_MS;
+
+/// A deadline is met at most so much late.
+const LATE_MS: u64 = SWEEP_PERIOD_MS as u64;
+
+#[test]
+fn a_request_that_is_not_whole_is_answered_408_at_the_handshake_deadline() {
+    let mut rig = Rig::new(|config| config.handshake_timeout_ms = 10_000);
+    let mut silent = Peer::connect(&rig.network);
+    let mut dripping = Peer::connect(&rig.network);
+    rig.turn(0);
+    for byte in &request("/")[..99] {
+        dripping.write(&[*byte]);
+        rig.run(100);
+    }
+    assert_eq!((silent.read(), dripping.read()), (vec![], vec![]));
+    rig.run(100 + LATE_MS);
+    assert_eq!((silent.read_one(), dripping.read_one()), (Seen::Status(408), Seen::Status(408)));
+    assert!(silent.is_ended() && !silent.is_reset());
+    assert_eq!((rig.shared.summary().refused, rig.shared.summary().opened), (2, 0));
+}
+
+#[test]
+fn silent_peers_are_pinged_after_three_quarters_to_all_of_the_interval_and_not_together() {
+    let mut rig = Rig::new(|config| config.ping_interval_ms = 40_000);
+    let mut peers: Vec<Peer> = (0..40).map(|_| Peer::open(&mut rig, "/")).collect();
+    rig.run(29_990);
+    assert!(peers.iter_mut().all(|peer| peer.read().is_empty()));
+    let mut pinged = Vec::new();
+    for _period in 0..=40 {
+        rig.run(LATE_MS);
+        pinged.push(peers.iter_mut().map(|peer| peer.read().len()).sum::<usize>());
+    }
+    assert_eq!(pinged.iter().sum::<usize>(), 40);
+    assert!(pinged.iter().all(|&pings| pings <= 5), "{pinged:?}");
+}
+
+#[test]
+fn any_bytes_of_the_peer_put_the_ping_off() {
+    let mut rig = Rig::new(|config| config.ping_interval_ms = 4_000);
+    let mut peer = Peer::open(&mut rig, "/");
+    for _round in 0..10 {
+        rig.run(2_900);
+        peer.text("here");
+        rig.turn(0);
+        assert_eq!(peer.read_one(), Seen::Text(b"here".to_vec()));
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_answer_a_close_is_cut_at_the_close_deadline() {
+    let mut rig = Rig::new(|config| config.close_timeout_ms = 5_000);
+    let mut peer = Peer::open(&mut rig, "/");
+    peer.answers = false;
+    peer.text("/close");
+    rig.turn(0);
+    assert_eq!(peer.read_one(), Seen::Close(4000));
+    // Bytes that are no Close frame do not put the deadline off.
+    rig.run(4_000);
+    peer.text("not delivered");
+    rig.run(990);
+    assert_eq!((rig.record(peer.id).closed, peer.is_ended()), (vec![], false));
+    rig.run(10 + LATE_MS);
+    assert_eq!((rig.record(peer.id).closed, peer.is_reset()), (vec![(1006, false)], true));
+    assert_eq!(rig.record(peer.id).messages, 1);
+}
+
+#[test]
+fn a_peer_that_does_not_end_its_stream_has_one_second_after_the_end_of_ours() {
+    let mut rig = Rig::new(|_| {});
+    let mut peer = Peer::open(&mut rig, "/");
+    peer.send(0x88, &1000_u16.to_be_bytes());
+    rig.turn(0);
+    assert_eq!((peer.read_one(), peer.is_ended()), (Seen::Close(1000), true));
+    rig.run(990);
+    assert_eq!(rig.network.open_connections(), 1);
+    rig.run(10 + LATE_MS);
+    assert_eq!((rig.network.open_connections(), peer.is_reset()), (0, false));
+}
+
+#[test]
+fn a_peer_that_takes_its_close_too_slowly_is_cut_at_the_close_deadline() {
+    let mut rig = Rig::new(|config| {
+        config.close_timeout_ms = 5_000;
+        config.outbox_bytes_max = 64 * 1024;
+    });
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, 1000);
+    peer.text("/flood");
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).closed, [(1013, false)]);
+    rig.run(4_990);
+    assert_eq!(rig.network.open_connections(), 1);
+    rig.run(10 + LATE_MS);
+    assert_eq!((rig.network.open_connections(), peer.is_reset()), (0, true));
+}

@@ -1,0 +1,208 @@
+//! A peer: it writes any bytes, and checks every byte that it reads.
+//!
+//! Invariant: what the server sends is HTTP up to a 101, then frames that a client has to accept, then nothing behind a
+//! Close frame. Everything else panics here.
+
+use std::collections::VecDeque;
+
+use gannet_driver::sim::{Network, PeerId};
+use gannet_proto::handshake::{ClientHandshakeError, verify_response, write_request};
+use gannet_proto::{Config, Connection, Event, MaskingKeys, MessageKind, Received};
+
+use super::rig::Rig;
+
+const NONCE: [u8; 16] = *b"the sample nonce";
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// What a peer has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A response, with its status.
+    Status(u16),
+    Text(Vec<u8>),
+    Binary(Vec<u8>),
+    Ping,
+    Pong(Vec<u8>),
+    /// A Close frame, with its code; 1005 without one.
+    Close(u16),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No response yet.
+    Connecting,
+    Open,
+    /// Another status than 101: a body follows.
+    Refused,
+    /// The server's Close arrived.
+    Closed,
+}
+
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    network: Network,
+    stage: Stage,
+    protocol: Connection,
+    /// Whether pings and a Close are answered.
+    pub(super) answers: bool,
+    /// The most bytes sent at a time.
+    pub(super) piece_bytes_max: usize,
+    /// Written and not sent.
+    output: VecDeque<u8>,
+    /// Read and not parsed.
+    input: Vec<u8>,
+}
+
+impl Peer {
+    /// A peer that has connected and says nothing yet.
+    pub(super) fn connect(network: &Network) -> Self {
+        Self {
+            id: network.connect(),
+            network: network.clone(),
+            stage: Stage::Connecting,
+            protocol: Connection::client(MaskingKeys::new(|| KEY)),
+            answers: true,
+            piece_bytes_max: usize::MAX,
+            output: VecDeque::new(),
+            input: Vec::new(),
+        }
+    }
+
+    /// A peer with an open WebSocket.
+    pub(super) fn open(rig: &mut Rig, path: &str) -> Self {
+        let mut peer = Self::connect(&rig.network);
+        peer.write(&request(path));
+        rig.turn(0);
+        rig.turn(0);
+        assert_eq!(peer.read_one(), Seen::Status(101));
+        peer
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.output.extend(bytes);
+        self.send_piece();
+    }
+
+    /// Sends what was written, one piece of it.
+    pub(super) fn send_piece(&mut self) {
+        let bytes = self.output.len().min(self.piece_bytes_max);
+        let piece: Vec<u8> = self.output.drain(..bytes).collect();
+        self.network.send(self.id, &piece);
+    }
+
+    pub(super) fn send(&mut self, first: u8, payload: &[u8]) {
+        self.write(&frame(first, payload));
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.send(0x81, text.as_bytes());
+    }
+
+    /// Reads one thing and no more.
+    pub(super) fn read_one(&mut self) -> Seen {
+        let mut seen = self.read();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        seen.remove(0)
+    }
+
+    /// Reads everything that has arrived.
+    pub(super) fn read(&mut self) -> Vec<Seen> {
+        self.input.extend(self.network.received(self.id));
+        let mut seen = Vec::new();
+        if self.stage == Stage::Connecting {
+            seen.extend(self.read_head());
+        }
+        match self.stage {
+            Stage::Connecting => {}
+            Stage::Open => self.read_frames(&mut seen),
+            Stage::Refused => assert!(self.input.len() <= 1024, "a body of {} bytes", self.input.len()),
+            Stage::Closed => assert_eq!(self.input, [], "bytes behind a Close frame"),
+        }
+        seen
+    }
+
+    fn read_head(&mut self) -> Option<Seen> {
+        match verify_response(&self.input, NONCE, &[]) {
+            Ok(None) => None,
+            Ok(Some((_, head_bytes))) => {
+                self.input.drain(..head_bytes);
+                self.stage = Stage::Open;
+                Some(Seen::Status(101))
+            }
+            Err(ClientHandshakeError::Status(status)) => {
+                self.stage = Stage::Refused;
+                Some(Seen::Status(status))
+            }
+            Err(error) => panic!("{error}: {:?}", String::from_utf8_lossy(&self.input)),
+        }
+    }
+
+    fn read_frames(&mut self, seen: &mut Vec<Seen>) {
+        let limits = Config::default();
+        let mut answers = Vec::new();
+        let mut received = Received::new(&mut self.input);
+        while let Some(event) = self
+            .protocol
+            .poll_event(&limits, &mut received, &mut answers)
+            .expect("the server's frames are legal")
+        {
+            seen.push(match event {
+                Event::Message(message) if message.kind() == MessageKind::Text => {
+                    Seen::Text(message.as_bytes().to_vec())
+                }
+                Event::Message(message) => Seen::Binary(message.as_bytes().to_vec()),
+                Event::Ping(_) => Seen::Ping,
+                Event::Pong(payload) => Seen::Pong(payload.to_vec()),
+                Event::Close(close) => {
+                    self.stage = Stage::Closed;
+                    Seen::Close(close.code.map_or(1005, u16::from))
+                }
+            });
+            if self.stage == Stage::Closed {
+                break;
+            }
+        }
+        self.input = received.unparsed().to_vec();
+        if self.stage == Stage::Closed {
+            assert_eq!(self.input, [], "bytes behind a Close frame");
+        }
+        if self.answers {
+            self.write(&answers);
+        }
+    }
+
+    /// Whether the server has ended the stream; if it did so in order, it did between two frames.
+    pub(super) fn is_ended(&self) -> bool {
+        self.network.is_ended(self.id)
+    }
+
+    pub(super) fn is_reset(&self) -> bool {
+        self.network.is_reset(self.id)
+    }
+}
+
+/// An upgrade request.
+pub(super) fn request(path: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_request(&mut bytes, "test", path, NONCE, &[]).expect("the path is legal");
+    bytes
+}
+
+/// A masked frame; `first` holds fin, rsv and opcode.
+pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        short @ 0..126 => bytes.push(0x80 | short as u8),
+        medium @ 126..65_536 => {
+            bytes.push(0x80 | 126);
+            bytes.extend((medium as u16).to_be_bytes());
+        }
+        long => {
+            bytes.push(0x80 | 127);
+            bytes.extend((long as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(KEY);
+    bytes.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes
+}

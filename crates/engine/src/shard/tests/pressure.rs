@@ -1,0 +1,85 @@
+//! Peers that read slowly: what waits, what is refused, and who hears of it.
+
+use super::peer::{Peer, Seen};
+use super::recorder::LARGE_MESSAGE_BYTES;
+use super::rig::Rig;
+
+#[test]
+fn a_peer_that_does_not_read_its_echoes_is_not_received_from_until_it_does() {
+    let mut rig = Rig::new(|config| config.outbox_pause_bytes = 10_000);
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, 1000);
+    peer.send(0x82, &[1; 10_000]);
+    rig.turn(0);
+    assert_eq!(rig.paused(), 0, "9004 bytes wait");
+    peer.send(0x82, &[2; 992]);
+    rig.turn(0);
+    assert_eq!(rig.paused(), 1, "10000 bytes wait");
+    peer.send(0x82, &[3; 50]);
+    rig.turn(0);
+    assert_eq!(rig.network.unread_bytes(peer.id), 56);
+    assert_eq!(peer.read(), []);
+    rig.turn(0);
+    assert_eq!((rig.paused(), rig.network.unread_bytes(peer.id)), (0, 56), "9000 bytes wait");
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        rig.turn(1);
+        seen.extend(peer.read());
+    }
+    assert_eq!(seen, [vec![1; 10_000], vec![2; 992], vec![3; 50]].map(Seen::Binary));
+}
+
+#[test]
+fn on_drain_is_called_once_when_everything_that_waited_has_left() {
+    let mut rig = Rig::new(|_| {});
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, LARGE_MESSAGE_BYTES);
+    peer.text("/large");
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).drained, 0);
+    assert_eq!(peer.read(), []);
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).drained, 1);
+    assert_eq!(peer.read_one(), Seen::Binary(vec![0; LARGE_MESSAGE_BYTES]));
+    peer.text("taken at once");
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).drained, 1);
+}
+
+#[test]
+fn a_flood_ends_with_1013_behind_what_was_sent_before() {
+    let mut rig = Rig::new(|config| config.outbox_bytes_max = 64 * 1024);
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, 1000);
+    peer.text("/flood");
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).closed, [(1013, false)]);
+    rig.network.set_window(peer.id, 1 << 20);
+    let mut seen = peer.read();
+    rig.turn(0);
+    seen.extend(peer.read());
+    assert_eq!(seen.pop(), Some(Seen::Close(1013)));
+    assert_eq!(seen, vec![Seen::Binary(vec![0; 16 * 1024]); 4]);
+}
+
+#[test]
+fn pongs_to_a_peer_that_does_not_read_are_bounded_by_one_receive() {
+    let mut rig = Rig::new(|config| {
+        config.outbox_bytes_max = 1024;
+        config.outbox_pause_bytes = 1024;
+    });
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, 0);
+    for _ping in 0..10_000 {
+        peer.send(0x89, &[b'p'; 125]);
+    }
+    rig.run(100);
+    assert!(rig.network.unread_bytes(peer.id) > 1_000_000);
+    rig.network.set_window(peer.id, 1 << 20);
+    let mut pongs = 0;
+    while pongs < 10_000 {
+        rig.turn(1);
+        pongs += peer.read().len();
+    }
+    assert_eq!(rig.record(peer.id).closed, []);
+}

@@ -1,0 +1,132 @@
+//! A shard on a simulated network, and what has to hold after each of its turns.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gannet_driver::RECEIVE_BYTES_MAX;
+use gannet_driver::sim::{Faults, Network, PeerId, SimDriver, simulate};
+
+use super::recorder::{LARGE_MESSAGE_BYTES, Record, Recorder, Records};
+use crate::config::Config;
+use crate::connection::Phase;
+use crate::shard::{Shard, ShardStatus};
+use crate::shared::Shared;
+
+pub(super) struct Rig {
+    pub(super) network: Network,
+    pub(super) shared: Arc<Shared>,
+    pub(super) config: Arc<Config>,
+    pub(super) records: Records,
+    pub(super) shard: Shard<SimDriver, Recorder>,
+    pub(super) status: ShardStatus,
+    pub(super) now_ms: u64,
+    start: Instant,
+}
+
+impl Rig {
+    /// A shard with the default settings, changed by `change`, on a network without faults.
+    pub(super) fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        change(&mut config);
+        Self::with_faults(0, Faults::none(), config, usize::MAX)
+    }
+
+    pub(super) fn with_faults(seed: u64, faults: Faults, config: Config, connections_max: usize) -> Self {
+        config.validate().expect("the settings are valid");
+        let (driver, network) = simulate(seed, faults);
+        let (config, shared) = (Arc::new(config), Arc::new(Shared::new(connections_max)));
+        let records = Records::default();
+        let recorder = Recorder { records: records.clone() };
+        let start = Instant::now();
+        let shard = Shard::new(driver, recorder, config.clone(), shared.clone(), start);
+        Self { network, shared, config, records, shard, status: ShardStatus::Running, now_ms: 0, start }
+    }
+
+    /// One turn, `step_ms` after the one before.
+    pub(super) fn turn(&mut self, step_ms: u64) {
+        self.now_ms += step_ms;
+        self.shard.reap().expect("the simulation has no error");
+        self.status = self.shard.turn(self.start + Duration::from_millis(self.now_ms));
+        self.check();
+    }
+
+    /// Turns every 10 ms, until `duration_ms` are over.
+    pub(super) fn run(&mut self, duration_ms: u64) {
+        let end_ms = self.now_ms + duration_ms;
+        while self.now_ms < end_ms {
+            self.turn((end_ms - self.now_ms).min(10));
+        }
+    }
+
+    pub(super) fn record(&self, peer: PeerId) -> Record {
+        self.records.of(peer.address())
+    }
+
+    /// Sessions that are not received from because their outbox is too full.
+    pub(super) fn paused(&self) -> usize {
+        self.entries().filter(|phase| matches!(phase, Phase::Open(session) if session.paused)).count()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Phase<super::recorder::State>> {
+        let connections = &self.shard.connections;
+        (0..connections.slots()).filter_map(|slot| connections.at_slot(slot)).map(|(_, entry)| &entry.phase)
+    }
+
+    fn check(&self) {
+        assert!(self.shard.cork.is_empty(), "the cork holds {} bytes between turns", self.shard.cork.len());
+        self.check_entries();
+        self.check_counters();
+    }
+
+    fn check_entries(&self) {
+        // One message, and the replies to what one receive brought: a message that it completes, and what is in it.
+        let outbox_bytes_max = self.config.outbox_bytes_max
+            + LARGE_MESSAGE_BYTES
+            + self.config.message_bytes_max
+            + RECEIVE_BYTES_MAX
+            + 1024;
+        for phase in self.entries() {
+            let waiting = outbox_bytes(phase);
+            assert!(
+                waiting <= outbox_bytes_max,
+                "{waiting} bytes in an outbox, more than {outbox_bytes_max}"
+            );
+            if let Phase::Open(session) = phase {
+                assert_eq!(session.paused, waiting >= self.config.outbox_pause_bytes, "{waiting} bytes wait");
+            }
+        }
+    }
+
+    fn check_counters(&self) {
+        let (summary, records) = (self.shared.summary(), self.records.all());
+        assert!(records.values().all(|record| record.opened == 1 && record.closed.len() <= 1), "{records:?}");
+        let closed = |clean| {
+            records
+                .values()
+                .flat_map(|record| &record.closed)
+                .filter(|(_, was_clean)| *was_clean == clean)
+                .count()
+        };
+        assert_eq!(summary.opened, records.len() as u64);
+        assert_eq!((summary.closed_cleanly, summary.cut), (closed(true) as u64, closed(false) as u64));
+        let open = self.entries().filter(|phase| matches!(phase, Phase::Open(_))).count();
+        assert_eq!(
+            open,
+            records.len() - closed(true) - closed(false),
+            "sessions without a connection, or the reverse"
+        );
+        let with_socket = self.entries().filter(|phase| !matches!(phase, Phase::Closing)).count();
+        assert_eq!(with_socket, self.network.open_connections());
+        assert_eq!(summary.connections, self.entries().count());
+        assert_eq!(self.shard.connections.len(), self.entries().count());
+    }
+}
+
+fn outbox_bytes<S>(phase: &Phase<S>) -> usize {
+    let rare = match phase {
+        Phase::Open(session) => &session.rare,
+        Phase::Ending(ending) => &ending.rare,
+        _ => &None,
+    };
+    rare.as_ref().map_or(0, |rare| rare.outbox.bytes())
+}
