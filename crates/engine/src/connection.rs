@@ -132,7 +132,12 @@ impl<S> Session<S> {
 
     /// Takes the bytes kept from the last receive; they are to be put in front of the new ones.
     pub(crate) fn take_tail(&mut self) -> Vec<u8> {
-        self.rare.as_mut().map_or_else(Vec::new, |rare| std::mem::take(&mut rare.tail))
+        let Some(rare) = &mut self.rare else { return Vec::new() };
+        let tail = std::mem::take(&mut rare.tail);
+        if rare.outbox.is_empty() {
+            self.rare = None;
+        }
+        tail
     }
 
     /// Parses `bytes`, calls the handler for each message, and leaves every reply in `bytes` or `cork`.

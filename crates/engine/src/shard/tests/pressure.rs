@@ -1,6 +1,6 @@
 //! Peers that read slowly: what waits, what is refused, and who hears of it.
 
-use super::peer::{Peer, Seen};
+use super::peer::{Peer, Seen, frame};
 use super::recorder::LARGE_MESSAGE_BYTES;
 use super::rig::Rig;
 
@@ -82,4 +82,19 @@ fn pongs_to_a_peer_that_does_not_read_are_bounded_by_one_receive() {
         pongs += peer.read().len();
     }
     assert_eq!(rig.record(peer.id).closed, []);
+}
+
+#[test]
+fn a_cut_header_is_kept_and_given_back_with_the_rest() {
+    let mut rig = Rig::new(|_| {});
+    let mut peer = Peer::open(&mut rig, "/");
+    let bytes = frame(0x82, &[1; 200]);
+    for cut in 1..8 {
+        peer.write(&bytes[..cut]);
+        rig.turn(0);
+        // That an idle session keeps no memory is checked after every turn.
+        peer.write(&bytes[cut..]);
+        rig.turn(0);
+        assert_eq!(peer.read_one(), Seen::Binary(vec![1; 200]));
+    }
 }

@@ -93,6 +93,8 @@ impl Rig {
             );
             if let Phase::Open(session) = phase {
                 assert_eq!(session.paused, waiting >= self.config.outbox_pause_bytes, "{waiting} bytes wait");
+                let tail_bytes = session.rare.as_ref().map_or(0, |rare| rare.tail.len());
+                assert_eq!(session.rare.is_some(), waiting + tail_bytes > 0, "memory is kept for nothing");
             }
         }
     }
