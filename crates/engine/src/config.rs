@@ -49,7 +49,8 @@ pub struct Config {
     /// From [`stop`](crate::Engine::stop) to the last connection cut. Default 10 s.
     pub drain_timeout_ms: u32,
     /// A connection for which so many bytes wait takes no further message: see `outbox_policy`. It can hold at most
-    /// this and one message. Default 1 MiB.
+    /// this and one message, and the replies and pongs to what one receive brought: the message that it completed and
+    /// 256 KiB. Default 1 MiB.
     pub outbox_bytes_max: usize,
     /// With so many bytes waiting, nothing more is received from the connection until they are less: a client that
     /// does not read its replies is slowed down instead of cut. Default 64 KiB.

@@ -66,11 +66,13 @@ impl<'a> Context<'a> {
 
     /// Sends a message back as it came. A message that arrived whole leaves from where it was received, without a copy.
     ///
+    /// The outbox limit does not count here: nothing is received from a connection for which much waits
+    /// ([`Config::outbox_pause_bytes`](crate::Config::outbox_pause_bytes)), so replies have the bound of one receive.
+    ///
     /// # Errors
-    /// [`SendError`]; the message was not sent then.
+    /// [`SendError::Protocol`] after a Close frame was sent; the message was not sent then.
     #[inline]
     pub fn reply(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        self.admit()?;
         Ok(self.protocol.reply(message, self.cork)?)
     }
 

@@ -3,6 +3,7 @@
 use super::peer::{Peer, Seen, frame};
 use super::recorder::LARGE_MESSAGE_BYTES;
 use super::rig::Rig;
+use crate::config::OutboxPolicy;
 
 #[test]
 fn a_peer_that_does_not_read_its_echoes_is_not_received_from_until_it_does() {
@@ -47,6 +48,24 @@ fn on_drain_is_called_once_when_everything_that_waited_has_left() {
 }
 
 #[test]
+fn a_reply_behind_a_large_one_in_the_same_receive_is_not_refused() {
+    for policy in [OutboxPolicy::Close, OutboxPolicy::Refuse] {
+        let mut rig = Rig::new(|config| {
+            config.outbox_bytes_max = 64 * 1024;
+            config.outbox_policy = policy;
+        });
+        let mut peer = Peer::open(&mut rig, "/");
+        rig.network.set_window(peer.id, 1 << 20);
+        let first = frame(0x82, &[1; 300_000]);
+        peer.write(&first[..200_000]);
+        rig.turn(0);
+        peer.write(&[&first[200_000..], &frame(0x82, &[2; 10])].concat());
+        rig.turn(0);
+        assert_eq!(peer.read(), [vec![1; 300_000], vec![2; 10]].map(Seen::Binary));
+    }
+}
+
+#[test]
 fn a_flood_ends_with_1013_behind_what_was_sent_before() {
     let mut rig = Rig::new(|config| config.outbox_bytes_max = 64 * 1024);
     let mut peer = Peer::open(&mut rig, "/");
@@ -59,6 +78,21 @@ fn a_flood_ends_with_1013_behind_what_was_sent_before() {
     rig.turn(0);
     seen.extend(peer.read());
     assert_eq!(seen.pop(), Some(Seen::Close(1013)));
+    assert_eq!(seen, vec![Seen::Binary(vec![0; 16 * 1024]); 4]);
+}
+
+#[test]
+fn with_the_refuse_policy_a_flood_stops_and_the_connection_goes_on() {
+    let mut rig = Rig::new(|config| {
+        config.outbox_bytes_max = 64 * 1024;
+        config.outbox_policy = OutboxPolicy::Refuse;
+    });
+    let mut peer = Peer::open(&mut rig, "/");
+    peer.text("/flood");
+    peer.text("still here");
+    rig.turn(0);
+    let mut seen = peer.read();
+    assert_eq!(seen.pop(), Some(Seen::Text(b"still here".to_vec())));
     assert_eq!(seen, vec![Seen::Binary(vec![0; 16 * 1024]); 4]);
 }
 

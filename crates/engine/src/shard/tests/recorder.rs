@@ -90,7 +90,7 @@ impl Handler for Recorder {
         match message.as_text() {
             Some(command) if command.starts_with('/') => obey(context, command),
             // It fails only once a Close was sent, and then no message is delivered.
-            _ => context.reply(message).unwrap_or_default(),
+            _ => context.reply(message).expect("a reply is never refused"),
         }
     }
 
