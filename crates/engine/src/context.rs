@@ -128,7 +128,8 @@ impl<'a> Context<'a> {
     #[inline]
     fn admit(&mut self) -> Result<(), SendError> {
         let waiting = self.buffered_amount();
-        if waiting < self.outbox_bytes_max {
+        // After a Close it is the protocol that refuses, and the closing handshake goes on.
+        if waiting < self.outbox_bytes_max || self.protocol.is_close_sent() {
             return Ok(());
         }
         self.overflowed = true;

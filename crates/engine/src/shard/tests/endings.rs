@@ -57,6 +57,19 @@ fn closes_that_cross_are_one_clean_close() {
 }
 
 #[test]
+fn a_message_sent_after_a_close_to_a_full_outbox_does_not_end_the_closing_handshake() {
+    let mut rig = Rig::new(|config| config.outbox_bytes_max = 64 * 1024);
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, 1 << 20);
+    peer.text("/large-and-close");
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).closed, []);
+    assert_eq!(peer.read().pop(), Some(Seen::Close(4000)));
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).closed, [(4000, true)]);
+}
+
+#[test]
 fn an_end_of_stream_lets_everything_out_that_waits() {
     let mut rig = Rig::new(|_| {});
     let mut peer = Peer::open(&mut rig, "/");
