@@ -99,6 +99,11 @@ impl End {
         Self { code: error.close_code(), reason: error.to_string().into(), was_clean: false }
     }
 
+    /// The same end, but what was to be sent with it is lost.
+    pub(crate) fn unsent(self) -> Self {
+        Self { was_clean: false, ..self }
+    }
+
     fn by_peer(close: &gannet_proto::Close<'_>) -> Self {
         let code = close.code.unwrap_or(CloseCode::NO_STATUS_RECEIVED);
         Self { code, reason: close.reason.into(), was_clean: true }

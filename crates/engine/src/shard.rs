@@ -140,7 +140,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     /// Sends what serving left, and acts on how it ended.
     fn finish(&mut self, token: Token, served: Served) {
         if self.flush(token, served.replies).is_err() {
-            self.end_session(token, served.end.unwrap_or_else(End::lost));
+            self.end_session(token, served.end.map_or_else(End::lost, End::unsent));
             self.close(token);
         } else if let Some(end) = served.end {
             self.end_session(token, end);

@@ -70,6 +70,18 @@ fn a_message_sent_after_a_close_to_a_full_outbox_does_not_end_the_closing_handsh
 }
 
 #[test]
+fn a_close_whose_echo_cannot_be_sent_is_not_clean() {
+    let mut rig = Rig::new(|_| {});
+    let mut peer = Peer::open(&mut rig, "/");
+    peer.send(0x88, &1000_u16.to_be_bytes());
+    rig.network.reset(peer.id);
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).closed, [(1000, false)]);
+    rig.turn(0);
+    assert_eq!(rig.shard.connections.len(), 0);
+}
+
+#[test]
 fn an_end_of_stream_lets_everything_out_that_waits() {
     let mut rig = Rig::new(|_| {});
     let mut peer = Peer::open(&mut rig, "/");
