@@ -9,6 +9,7 @@ mod opening;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub(crate) struct Shard<D, H: Handler> {
     driver: D,
     handler: H,
     connections: Connections<H::State>,
+    /// Connections refused because the engine is full. They are not counted, so they take nobody's place.
+    over_cap: HashSet<Token>,
     config: Arc<Config>,
     limits: gannet_proto::Config,
     shared: Arc<Shared>,
@@ -65,6 +68,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             driver,
             handler,
             connections: Connections::new(),
+            over_cap: HashSet::new(),
             config,
             limits,
             shared,
@@ -109,7 +113,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Completion::Accepted { token, peer } => self.on_accepted(token, peer),
             Completion::ReceiveEnded { token, end } => self.on_receive_ended(token, end),
             Completion::Closed { token } => {
-                if self.connections.remove(token).is_some() {
+                if self.connections.remove(token).is_some() && !self.over_cap.remove(&token) {
                     self.shared.connection_closed();
                 }
             }

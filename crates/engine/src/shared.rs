@@ -20,7 +20,7 @@ pub(crate) struct Shared {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Connections that are open now, handshakes and endings included.
+    /// Connections that are open now, handshakes and endings included; not those refused because it is full.
     pub connections: usize,
     /// Opening handshakes completed.
     pub opened: u64,
@@ -47,9 +47,10 @@ impl Shared {
         }
     }
 
-    /// Counts a new connection; false if there are more than the engine may hold.
+    /// Counts a new connection; false, and it is not counted, if there are as many as the engine may hold.
     pub(crate) fn connection_opened(&self) -> bool {
-        self.connections.fetch_add(1, Ordering::Relaxed) < self.connections_max
+        let one_more = |connections| (connections < self.connections_max).then_some(connections + 1);
+        self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     pub(crate) fn connection_closed(&self) {

@@ -23,7 +23,11 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     pub(super) fn on_accepted(&mut self, token: Token, peer: SocketAddr) {
         let phase = Phase::Handshaking { peer, head: None };
         self.connections.insert(token, self.clock.now_ms(), phase);
-        if !self.shared.connection_opened() || self.stage != Stage::Serving {
+        let has_place = self.shared.connection_opened();
+        if !has_place {
+            self.over_cap.insert(token);
+        }
+        if !has_place || self.stage != Stage::Serving {
             self.refuse(token, HandshakeError::Unavailable);
         }
     }

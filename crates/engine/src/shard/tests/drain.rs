@@ -1,7 +1,10 @@
 //! The end of a shard, and its cap on connections.
 
+use gannet_driver::sim::Faults;
+
 use super::peer::{Peer, Seen, request};
 use super::rig::Rig;
+use crate::config::Config;
 use crate::shard::ShardStatus;
 
 #[test]
@@ -59,4 +62,18 @@ fn a_shard_without_connections_finishes_in_the_turn_that_notices_the_stop() {
     rig.shared.stop();
     rig.turn(0);
     assert_eq!(rig.status, ShardStatus::Finished);
+}
+
+#[test]
+fn a_refused_connection_that_lingers_takes_nobodys_place() {
+    let mut rig = Rig::with_faults(0, Faults::none(), Config::default(), 1);
+    let first = Peer::open(&mut rig, "/");
+    let mut refused = Peer::connect(&rig.network);
+    rig.turn(0);
+    assert_eq!(refused.read_one(), Seen::Status(503));
+    rig.network.reset(first.id);
+    rig.turn(0);
+    rig.turn(0);
+    assert_eq!(rig.network.open_connections(), 1, "the refused one has not ended its stream yet");
+    Peer::open(&mut rig, "/");
 }
