@@ -26,7 +26,8 @@ use crate::outbox::Outbox;
 #[derive(Debug)]
 pub(crate) struct Entry<S> {
     generation: u32,
-    /// Milliseconds of the shard's clock: the last sign of life while open, the start of the phase otherwise.
+    /// Milliseconds of the shard's clock: the last sign of life or the ping after it while open, the start of the phase
+    /// otherwise.
     pub(crate) since_ms: u32,
     pub(crate) phase: Phase<S>,
 }

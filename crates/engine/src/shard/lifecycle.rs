@@ -126,16 +126,10 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Phase::Open(session) if session.protocol.ready_state() == ReadyState::Closing => {
                 if elapsed_ms >= config.close_timeout_ms { Due::Cut } else { Due::Nothing }
             }
-            Phase::Open(session) => {
-                let ping_after_ms = ping_after_ms(slot, config.ping_interval_ms);
-                if elapsed_ms >= ping_after_ms.saturating_add(config.pong_timeout_ms) {
-                    Due::Cut
-                } else if elapsed_ms >= ping_after_ms && !session.awaiting_pong && !session.paused {
-                    Due::Ping
-                } else {
-                    Due::Nothing
-                }
+            Phase::Open(session) if session.awaiting_pong || session.paused => {
+                if elapsed_ms >= config.pong_timeout_ms { Due::Cut } else { Due::Nothing }
             }
+            Phase::Open(_) if elapsed_ms >= ping_after_ms(slot, config.ping_interval_ms) => Due::Ping,
             Phase::Ending(ending) if ending.write_shut && elapsed_ms >= LINGER_MS => Due::LingerOver,
             Phase::Ending(ending) if !ending.write_shut && elapsed_ms >= config.close_timeout_ms => Due::Cut,
             _ => Due::Nothing,
@@ -147,6 +141,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         let Some(entry) = self.connections.get_mut(token) else { return };
         let Phase::Open(session) = &mut entry.phase else { return };
         session.awaiting_pong = true;
+        entry.since_ms = self.clock.now_ms();
         // It fails only once a Close frame was sent, and then a ping is not due.
         if session.protocol.send_ping(b"", &mut self.cork).is_ok() {
             self.finish(token, Served { replies: 0..0, end: None });

@@ -40,6 +40,27 @@ fn silent_peers_are_pinged_after_three_quarters_to_all_of_the_interval_and_not_t
 }
 
 #[test]
+fn a_peer_that_does_not_answer_a_ping_is_cut_at_the_pong_deadline_and_one_that_does_stays() {
+    let mut rig = Rig::new(|config| {
+        config.ping_interval_ms = 1_000;
+        config.pong_timeout_ms = 20_000;
+    });
+    let mut alive = Peer::open(&mut rig, "/");
+    let mut vanished = Peer::open(&mut rig, "/");
+    vanished.answers = false;
+    rig.run(1_000 + LATE_MS);
+    assert_eq!((alive.read_one(), vanished.read_one()), (Seen::Ping, Seen::Ping));
+    for _second in 0..18 {
+        rig.run(1_000);
+        alive.read();
+    }
+    assert_eq!((rig.record(vanished.id).closed, vanished.read()), (vec![], vec![]));
+    rig.run(2_000 + LATE_MS);
+    assert_eq!((rig.record(vanished.id).closed, vanished.is_reset()), (vec![(1006, false)], true));
+    assert_eq!((rig.record(alive.id).closed, alive.is_ended()), (vec![], false));
+}
+
+#[test]
 fn any_bytes_of_the_peer_put_the_ping_off() {
     let mut rig = Rig::new(|config| config.ping_interval_ms = 4_000);
     let mut peer = Peer::open(&mut rig, "/");
@@ -49,6 +70,31 @@ fn any_bytes_of_the_peer_put_the_ping_off() {
         rig.turn(0);
         assert_eq!(peer.read_one(), Seen::Text(b"here".to_vec()));
     }
+}
+
+#[test]
+fn a_shard_that_was_held_up_pings_before_it_cuts() {
+    let mut rig = Rig::new(|_| {});
+    let mut peer = Peer::open(&mut rig, "/");
+    // Longer than ping interval and pong deadline together: nobody had a chance to answer.
+    rig.turn(600_000);
+    assert_eq!(peer.read_one(), Seen::Ping);
+    rig.run(15_000);
+    assert_eq!((rig.record(peer.id).closed, peer.read()), (vec![], vec![]));
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_cut_at_the_pong_deadline_after_its_last_progress() {
+    let mut rig = Rig::new(|config| config.pong_timeout_ms = 20_000);
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, 1000);
+    peer.text("/large");
+    rig.run(19_000);
+    assert_eq!(peer.read(), []);
+    rig.run(19_000);
+    assert_eq!(rig.record(peer.id).closed, []);
+    rig.run(1_000 + LATE_MS);
+    assert_eq!((rig.record(peer.id).closed, peer.is_reset()), (vec![(1006, false)], true));
 }
 
 #[test]
