@@ -71,6 +71,8 @@ pub(crate) struct Session<S> {
     pub(crate) awaiting_pong: bool,
     /// Receiving is paused until the outbox shrinks.
     pub(crate) paused: bool,
+    /// A message was refused: the handler waits for `on_drain`.
+    pub(crate) refused: bool,
 }
 
 /// A connection on its way out.
@@ -129,7 +131,14 @@ pub(crate) struct Served {
 
 impl<S> Session<S> {
     pub(crate) const fn new(state: S) -> Self {
-        Self { protocol: Connection::server(), state, rare: None, awaiting_pong: false, paused: false }
+        Self {
+            protocol: Connection::server(),
+            state,
+            rare: None,
+            awaiting_pong: false,
+            paused: false,
+            refused: false,
+        }
     }
 
     pub(crate) fn outbox_bytes(&self) -> usize {
@@ -157,7 +166,8 @@ impl<S> Session<S> {
     ) -> Served {
         let outbox_bytes = self.outbox_bytes();
         let mut received = Received::new(&mut *bytes);
-        let mut context = Context::new(&mut self.protocol, cork, outbox_bytes, config.outbox_bytes_max);
+        let mut context =
+            Context::new(&mut self.protocol, cork, &mut self.refused, outbox_bytes, config.outbox_bytes_max);
         let end = loop {
             match context.poll_event(limits, &mut received) {
                 Ok(Some(Event::Message(message))) => {
@@ -193,7 +203,8 @@ impl<S> Session<S> {
         outbox_bytes: usize,
         handle: impl FnOnce(&mut Context<'_>, &mut S),
     ) -> Option<End> {
-        let mut context = Context::new(&mut self.protocol, cork, outbox_bytes, config.outbox_bytes_max);
+        let mut context =
+            Context::new(&mut self.protocol, cork, &mut self.refused, outbox_bytes, config.outbox_bytes_max);
         handle(&mut context, &mut self.state);
         context.overflow(config.outbox_policy).map(|error| self.fail(error, cork))
     }

@@ -16,7 +16,7 @@ pub struct Context<'a> {
     outbox_bytes: usize,
     outbox_bytes_max: usize,
     /// A message met a full outbox.
-    overflowed: bool,
+    refused: &'a mut bool,
 }
 
 /// Why a message was not sent.
@@ -42,10 +42,11 @@ impl<'a> Context<'a> {
     pub(crate) const fn new(
         protocol: &'a mut Connection,
         cork: &'a mut Vec<u8>,
+        refused: &'a mut bool,
         outbox_bytes: usize,
         outbox_bytes_max: usize,
     ) -> Self {
-        Self { protocol, cork, outbox_bytes, outbox_bytes_max, overflowed: false }
+        Self { protocol, cork, outbox_bytes, outbox_bytes_max, refused }
     }
 
     /// The next event in `received`. Replies that the RFC demands are made on the way.
@@ -61,7 +62,7 @@ impl<'a> Context<'a> {
     /// Why the connection is to be failed, if a message met a full outbox and the policy is to close.
     #[inline]
     pub(crate) fn overflow(&self, policy: OutboxPolicy) -> Option<ProtocolError> {
-        (self.overflowed && policy == OutboxPolicy::Close).then_some(ProtocolError::OutboxFull)
+        (*self.refused && policy == OutboxPolicy::Close).then_some(ProtocolError::OutboxFull)
     }
 
     /// Sends a message back as it came. A message that arrived whole leaves from where it was received, without a copy.
@@ -132,7 +133,7 @@ impl<'a> Context<'a> {
         if waiting < self.outbox_bytes_max || self.protocol.is_close_sent() {
             return Ok(());
         }
-        self.overflowed = true;
+        *self.refused = true;
         Err(SendError::OutboxFull { waiting, limit: self.outbox_bytes_max })
     }
 }

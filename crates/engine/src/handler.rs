@@ -28,7 +28,8 @@ pub trait Handler {
     /// A whole message arrived (RFC 6455 §6.2).
     fn on_message(&mut self, context: &mut Context<'_>, state: &mut Self::State, message: Message<'_>);
 
-    /// Everything that waited in the outbox has left.
+    /// Everything that waited in the outbox has left. It is also called after a message was refused for a full outbox,
+    /// even if the kernel then took everything at once.
     fn on_drain(&mut self, context: &mut Context<'_>, state: &mut Self::State) {
         let _ = (context, state);
     }

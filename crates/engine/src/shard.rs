@@ -55,6 +55,9 @@ pub(crate) struct Shard<D, H: Handler> {
     shared: Arc<Shared>,
     /// Where frames are put together that do not leave from the received bytes. Empty between completions.
     cork: Vec<u8>,
+    /// Connections for which a message was refused although everything left at once: no completion will tell, so their
+    /// handler is called in the next turn.
+    drained: Vec<Token>,
     clock: Clock,
     sweep: Sweep,
     stage: Stage,
@@ -73,6 +76,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             limits,
             shared,
             cork: Vec::new(),
+            drained: Vec::new(),
             clock: Clock::new(now),
             sweep: Sweep::default(),
             stage: Stage::Serving,
@@ -90,6 +94,9 @@ impl<D: Driver, H: Handler> Shard<D, H> {
 
     /// How long nothing is due; `None` without connections.
     fn timeout(&self) -> Option<Duration> {
+        if !self.drained.is_empty() {
+            return Some(Duration::ZERO);
+        }
         (self.connections.len() > 0 || self.stage != Stage::Serving)
             .then(|| self.sweep.wait(self.clock.now_ms(), self.connections.slots()))
     }
@@ -97,6 +104,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     /// Handles everything that was reaped, then the timers.
     pub(crate) fn turn(&mut self, now: Instant) -> ShardStatus {
         self.clock.advance(now);
+        self.call_drained();
         while let Some(completion) = self.driver.poll_completion() {
             self.on_completion(completion);
         }
@@ -156,9 +164,9 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     #[inline]
     fn flush(&mut self, token: Token, replies: Range<usize>) -> Result<(), crate::outbox::Broken> {
         let Some(entry) = self.connections.get_mut(token) else { return Ok(()) };
-        let (rare, session) = match &mut entry.phase {
-            Phase::Open(session) => (&mut session.rare, Some(&mut session.paused)),
-            Phase::Ending(ending) => (&mut ending.rare, None),
+        let rare = match &mut entry.phase {
+            Phase::Open(session) => &mut session.rare,
+            Phase::Ending(ending) => &mut ending.rare,
             _ => return Ok(()),
         };
         if replies.is_empty() && self.cork.is_empty() {
@@ -173,12 +181,13 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         if !fresh.is_empty() {
             rare.get_or_insert_default().outbox = fresh;
         }
-        if let Some(paused) = session
-            && waiting >= self.config.outbox_pause_bytes
-            && !*paused
-        {
-            *paused = true;
+        let Phase::Open(session) = &mut entry.phase else { return Ok(()) };
+        if waiting >= self.config.outbox_pause_bytes && !session.paused {
+            session.paused = true;
             self.driver.pause_receive(token);
+        }
+        if waiting == 0 && session.refused {
+            self.drained.push(token);
         }
         Ok(())
     }
@@ -222,10 +231,23 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             self.driver.resume_receive(token);
         }
         if waiting == 0 {
+            session.refused = false;
             let handler = &mut self.handler;
             let end = session
                 .call(&self.config, &mut self.cork, 0, |context, state| handler.on_drain(context, state));
             self.finish(token, Served { replies: 0..0, end });
+        }
+    }
+
+    /// Calls `on_drain` where a message was refused and no completion follows.
+    fn call_drained(&mut self) {
+        for token in std::mem::take(&mut self.drained) {
+            let Some(entry) = self.connections.get_mut(token) else { continue };
+            let Phase::Open(session) = &entry.phase else { continue };
+            // Otherwise what has come to wait since then will lead to the call.
+            if session.refused && session.outbox_bytes() == 0 {
+                self.after_progress(token, 0);
+            }
         }
     }
 

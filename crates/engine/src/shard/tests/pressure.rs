@@ -1,5 +1,7 @@
 //! Peers that read slowly: what waits, what is refused, and who hears of it.
 
+use std::time::Duration;
+
 use super::peer::{Peer, Seen, frame};
 use super::recorder::LARGE_MESSAGE_BYTES;
 use super::rig::Rig;
@@ -94,6 +96,44 @@ fn with_the_refuse_policy_a_flood_stops_and_the_connection_goes_on() {
     let mut seen = peer.read();
     assert_eq!(seen.pop(), Some(Seen::Text(b"still here".to_vec())));
     assert_eq!(seen, vec![Seen::Binary(vec![0; 16 * 1024]); 4]);
+}
+
+#[test]
+fn after_a_refused_message_on_drain_is_called_even_if_everything_left_at_once() {
+    let mut rig = Rig::new(|config| {
+        config.outbox_bytes_max = 64 * 1024;
+        config.outbox_policy = OutboxPolicy::Refuse;
+    });
+    let mut peer = Peer::open(&mut rig, "/");
+    peer.text("/flood");
+    rig.turn(0);
+    assert_eq!((peer.read().len(), rig.record(peer.id).drained), (4, 0));
+    assert_eq!(rig.shard.timeout(), Some(Duration::ZERO));
+    rig.turn(0);
+    assert_eq!(rig.record(peer.id).drained, 1);
+    rig.run(1_000);
+    assert_eq!(rig.record(peer.id).drained, 1);
+}
+
+#[test]
+fn a_handler_that_fills_the_outbox_on_every_drain_never_stalls() {
+    let mut rig = Rig::new(|config| {
+        config.outbox_bytes_max = 64 * 1024;
+        config.outbox_policy = OutboxPolicy::Refuse;
+    });
+    let mut peer = Peer::open(&mut rig, "/flood-on-drain");
+    peer.text("/flood");
+    for window_bytes in [1 << 20, 70_000, 1000, 50_000, 1 << 20] {
+        rig.network.set_window(peer.id, window_bytes);
+        for _round in 0..2 {
+            let drained = rig.record(peer.id).drained;
+            for _turn in 0..200 {
+                rig.turn(1);
+                peer.read();
+            }
+            assert!(rig.record(peer.id).drained > drained, "window of {window_bytes} bytes");
+        }
+    }
 }
 
 #[test]
