@@ -3,6 +3,7 @@
 //! Invariant: no socket, no thread and no wait. A test decides how much time passes between two turns, and after every
 //! turn the table of the shard, its counters, the records of its handler and the network have to agree.
 
+mod chance;
 mod deadlines;
 mod drain;
 mod endings;
@@ -10,3 +11,5 @@ mod peer;
 mod pressure;
 mod recorder;
 mod rig;
+mod script;
+mod simulation;

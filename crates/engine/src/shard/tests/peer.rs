@@ -90,6 +90,10 @@ impl Peer {
         self.network.send(self.id, &piece);
     }
 
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.output.is_empty()
+    }
+
     pub(super) fn send(&mut self, first: u8, payload: &[u8]) {
         self.write(&frame(first, payload));
     }
@@ -178,6 +182,28 @@ impl Peer {
 
     pub(super) fn is_reset(&self) -> bool {
         self.network.is_reset(self.id)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// An end of the stream that is no reset comes behind a whole response or a whole message.
+    pub(super) fn check_end(&self) {
+        if !self.is_ended() || self.is_reset() {
+            return;
+        }
+        match self.stage {
+            Stage::Connecting => assert_eq!(self.input, [], "the response is cut"),
+            Stage::Refused => {
+                let text = String::from_utf8(self.input.clone()).expect("a refusal is text");
+                let (head, body) = text.split_once("\r\n\r\n").expect("the head of a refusal is whole");
+                assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{text}");
+            }
+            Stage::Open | Stage::Closed => {
+                assert!(self.input.is_empty() && !self.protocol.is_message_begun(), "a frame is cut");
+            }
+        }
     }
 }
 

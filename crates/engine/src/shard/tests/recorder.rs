@@ -22,7 +22,7 @@ pub(super) const LARGE_MESSAGE_BYTES: usize = 256 * 1024;
 pub(super) const NO_ECHO: u8 = 0;
 
 /// The calls for one connection.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Record {
     pub(super) opened: usize,
     pub(super) messages: usize,
