@@ -42,8 +42,8 @@ pub struct Config {
     /// Silence of the peer after which it is sent a ping. Each connection takes off up to a quarter of it, so that
     /// pings are spread. Default 40 s.
     pub ping_interval_ms: u32,
-    /// Silence after that ping that ends the connection. Where `outbox_pause_bytes` wait, no ping is sent and it is the
-    /// time since the peer took the last bytes. Default 20 s.
+    /// Silence after that ping that ends the connection. Where `outbox_pause_bytes` wait no ping is sent, and a peer that
+    /// takes no byte for both times together is cut. Default 20 s.
     pub pong_timeout_ms: u32,
     /// From our Close frame to the end of the closing handshake. Default 5 s.
     pub close_timeout_ms: u32,

@@ -126,8 +126,17 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Phase::Open(session) if session.protocol.ready_state() == ReadyState::Closing => {
                 if elapsed_ms >= config.close_timeout_ms { Due::Cut } else { Due::Nothing }
             }
-            Phase::Open(session) if session.awaiting_pong || session.paused => {
-                if elapsed_ms >= config.pong_timeout_ms { Due::Cut } else { Due::Nothing }
+            Phase::Open(session) if session.paused => {
+                // A ping would wait behind what the peer does not read, so it has the time of both.
+                let silence_ms_max = config.ping_interval_ms.saturating_add(config.pong_timeout_ms);
+                if elapsed_ms >= silence_ms_max { Due::Cut } else { Due::Nothing }
+            }
+            Phase::Open(session) if session.awaiting_pong => {
+                if elapsed_ms >= config.pong_timeout_ms {
+                    Due::Cut
+                } else {
+                    Due::Nothing
+                }
             }
             Phase::Open(_) if elapsed_ms >= ping_after_ms(slot, config.ping_interval_ms) => Due::Ping,
             Phase::Ending(ending) if ending.write_shut && elapsed_ms >= LINGER_MS => Due::LingerOver,

@@ -84,8 +84,11 @@ fn a_shard_that_was_held_up_pings_before_it_cuts() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_cut_at_the_pong_deadline_after_its_last_progress() {
-    let mut rig = Rig::new(|config| config.pong_timeout_ms = 20_000);
+fn a_peer_that_does_not_read_is_cut_ping_interval_and_pong_timeout_after_its_last_progress() {
+    let mut rig = Rig::new(|config| {
+        config.ping_interval_ms = 12_000;
+        config.pong_timeout_ms = 8_000;
+    });
     let mut peer = Peer::open(&mut rig, "/");
     rig.network.set_window(peer.id, 1000);
     peer.text("/large");
