@@ -37,6 +37,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The code blocks of the README are compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod config;
 mod connection;
 mod context;
