@@ -6,6 +6,7 @@ mod apps;
 mod flags;
 mod logging;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -20,7 +21,10 @@ use crate::flags::{Cli, Command, EchoFlags};
 const EXIT_CANNOT_START: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse_flags(&error),
+    };
     logging::start(cli.log_format);
     let Command::Echo(flags) = cli.command.unwrap_or_default();
     match echo(&flags) {
@@ -36,17 +40,36 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints help and version as they are, and what is wrong with a flag in one line.
+fn refuse_flags(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // It fails only when nobody reads standard output.
+        error.print().ok();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let what = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let what: Vec<&str> = what.filter(|line| !line.is_empty()).collect();
+    eprintln!("gannet: {}; see gannet --help", what.join(" ").trim_start_matches("error: "));
+    ExitCode::from(EXIT_CANNOT_START)
+}
+
 fn echo(flags: &EchoFlags) -> Result<(), Error> {
     // Signals are caught before the first thread starts, so that none of them dies of one.
     let signals = Signals::new([SIGINT, SIGTERM]).ok();
     let engine = Engine::builder().config(flags.to_config()).start(|_shard| Echo)?;
-    println!(
+    let line = format!(
         "gannet: echo on ws://{}/echo, {} shards, backend {}, at most {} connections",
         engine.local_addr(),
         engine.shards(),
         flags::backend_name(engine.backend()),
         engine.connections_max(),
     );
+    // A server whose standard output is closed serves all the same.
+    writeln!(io::stdout(), "{line}").ok();
     let stop = engine.stop_handle();
     if let Some(mut signals) = signals {
         std::thread::spawn(move || {

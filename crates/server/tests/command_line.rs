@@ -82,6 +82,7 @@ fn assert_refused(arguments: &[&str], words: &[&str]) {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
 }
 
 #[test]
@@ -130,7 +131,22 @@ fn a_bad_flag_is_refused_with_its_value_and_what_is_allowed() {
     assert_refused(&["echo", "--backend", "kqueue"], &["kqueue", "epoll"]);
     assert_refused(&["echo", "--max-message-bytes", "0"], &["message_bytes_max is 0", "1 byte"]);
     assert_refused(&["echo", "--max-connections", "0"], &["max-connections is 0"]);
+    assert_refused(&["echo", "--lisen", "127.0.0.1:1"], &["--lisen", "--help"]);
     assert_refused(&["echo", "--idle-timeout", "0"], &["0", "1..=600000"]);
+}
+
+#[test]
+fn a_closed_standard_output_does_not_keep_it_from_serving() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" echo --listen \"$1\" >&-", GANNET, &address]);
+    let mut gannet = command.stderr(Stdio::null()).spawn().unwrap();
+    while TcpStream::connect(&address).is_err() {
+        assert_eq!(gannet.try_wait().unwrap(), None, "it ended instead of serving");
+    }
+    open(&address);
+    gannet.kill().unwrap();
+    gannet.wait().unwrap();
 }
 
 #[test]
