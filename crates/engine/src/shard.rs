@@ -174,9 +174,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         }
         let mut fresh = crate::outbox::Outbox::default();
         let outbox = rare.as_mut().map_or(&mut fresh, |rare| &mut rare.outbox);
-        let sent = outbox.send(&mut self.driver, token, replies, &mut self.cork);
-        self.cork.clear();
-        sent?;
+        outbox.send(&mut self.driver, token, replies, &mut self.cork)?;
         let waiting = outbox.bytes();
         if !fresh.is_empty() {
             rare.get_or_insert_default().outbox = fresh;

@@ -132,6 +132,40 @@ fn a_peer_that_floods_an_ended_session_is_closed_before_its_second_is_over() {
 }
 
 #[test]
+fn what_a_peer_sends_into_an_ended_session_does_not_keep_it_from_what_waits() {
+    let mut rig = Rig::new(|config| config.outbox_bytes_max = 64 * 1024);
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, 1000);
+    peer.text("/flood");
+    rig.turn(0);
+    assert_eq!((rig.record(peer.id).closed, rig.paused()), (vec![(1013, false)], 0));
+    peer.write(&[0; 100 * 1024]);
+    rig.turn(0);
+    assert_eq!(rig.network.unread_bytes(peer.id), 0, "it is received from again, though it was paused");
+    rig.network.set_window(peer.id, 1 << 20);
+    rig.network.end_stream(peer.id);
+    rig.turn(0);
+    rig.turn(0);
+    assert_eq!((peer.read().pop(), peer.is_reset()), (Some(Seen::Close(1013)), false));
+    assert_eq!(rig.shard.connections.len(), 0);
+}
+
+#[test]
+fn a_peer_that_goes_before_its_request_is_whole_frees_its_slot_at_once() {
+    let mut rig = Rig::new(|_| {});
+    let mut peers = [Peer::connect(&rig.network), Peer::connect(&rig.network)];
+    for peer in &mut peers {
+        peer.write(&request("/")[..50]);
+    }
+    rig.turn(0);
+    rig.network.end_stream(peers[0].id);
+    rig.network.reset(peers[1].id);
+    rig.turn(0);
+    rig.turn(0);
+    assert_eq!(rig.shard.connections.len(), 0);
+}
+
+#[test]
 fn a_reset_is_reported_as_1006_and_frees_the_slot() {
     let mut rig = Rig::new(|_| {});
     let mut peer = Peer::open(&mut rig, "/");
