@@ -179,6 +179,8 @@ struct Outcome {
 
 struct Simulation {
     rig: Rig,
+    /// Those who have not connected yet.
+    coming: Vec<Script>,
     actors: Vec<Actor>,
     chance: Chance,
     transcript: DefaultHasher,
@@ -188,13 +190,13 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64, faults: Faults) -> Self {
         let mut chance = Chance::new(seed);
-        let peers = 1 + chance.below(8);
+        let peers = 1 + chance.below(10);
         let connections_max = if chance.percent(10) { peers.div_ceil(2) } else { usize::MAX };
         let config = config(&mut chance);
         let rig = Rig::with_faults(seed, faults, config, connections_max);
-        let actors = (0..peers).map(|_| Actor::new(&rig.network, Script::random(&mut chance))).collect();
+        let coming = (0..peers).map(|_| Script::random(&mut chance)).collect();
         let (transcript, outcome) = (DefaultHasher::new(), Outcome::default());
-        Self { rig, actors, chance, transcript, outcome }
+        Self { rig, coming, actors: Vec::new(), chance, transcript, outcome }
     }
 
     fn turn(&mut self, step_ms: u64) {
@@ -209,8 +211,15 @@ impl Simulation {
     /// Lets the peers follow their scripts, for at most `turns`.
     fn follow_scripts(&mut self, turns: usize) {
         for _turn in 0..turns {
-            if self.actors.iter().all(Actor::is_done) {
+            if self.coming.is_empty() && self.actors.iter().all(Actor::is_done) {
                 return;
+            }
+            // Some come together, others when the slots of those before them are free again.
+            if self.chance.percent(20) {
+                let arrivals = self.coming.len().min(1 + self.chance.below(5));
+                let actors =
+                    self.coming.drain(..arrivals).map(|script| Actor::new(&self.rig.network, script));
+                self.actors.extend(actors);
             }
             let step_ms = self.chance.below(20) as u64;
             self.turn(step_ms);
@@ -245,6 +254,11 @@ impl Simulation {
             actor.act(&self.rig.network, &mut self.transcript);
             actor.peer.check_end();
             self.outcome.ends.extend(actor.status);
+        }
+        for actor in &self.actors {
+            let is_clean = self.rig.record(actor.peer.id).closed.iter().any(|(_, was_clean)| *was_clean);
+            let has_closed = actor.close_sent.is_some() || actor.close.is_some();
+            assert!(!is_clean || has_closed || !actor.is_legal, "a clean close without a Close of the peer");
         }
         let records = self.rig.records.all();
         for record in records.values() {
