@@ -76,11 +76,14 @@ fn any_bytes_of_the_peer_put_the_ping_off() {
 fn a_shard_that_was_held_up_pings_before_it_cuts() {
     let mut rig = Rig::new(|_| {});
     let mut peer = Peer::open(&mut rig, "/");
+    peer.answers = false;
     // Longer than ping interval and pong deadline together: nobody had a chance to answer.
     rig.turn(600_000);
     assert_eq!(peer.read_one(), Seen::Ping);
-    rig.run(15_000);
+    rig.run(19_990);
     assert_eq!((rig.record(peer.id).closed, peer.read()), (vec![], vec![]));
+    rig.run(10 + LATE_MS);
+    assert_eq!(rig.record(peer.id).closed, [(1006, false)]);
 }
 
 #[test]
