@@ -18,7 +18,8 @@ pub enum OutboxPolicy {
     /// The connection is closed with 1013 (Try Again Later): the peer knows that it missed something.
     #[default]
     Close,
-    /// The message is refused and the connection goes on; the sender learns of it from the error alone.
+    /// The message is refused and the connection goes on; the sender learns of it from the error alone, and from
+    /// [`on_drain`](crate::Handler::on_drain) when there is room again.
     Refuse,
 }
 
