@@ -245,6 +245,7 @@ impl Engine {
                 .map(|(_, own)| *own)
                 .collect();
             let thread = ShardThread {
+                shard,
                 parts,
                 not_mine: (self.plan.tables == Tables::PerShard).then_some(not_mine),
                 options: options.clone(),
@@ -260,7 +261,7 @@ impl Engine {
             self.threads.push(handle);
         }
         drop(parted);
-        for (shard, report) in reports.iter().enumerate() {
+        for (shard, report) in reports {
             report.map_err(|source| self.abandon(Error::Start { shard, source }))?;
         }
         if self.plan.tables == Tables::PerShard {
@@ -278,23 +279,25 @@ impl Engine {
 
 /// What the thread of a shard is given.
 struct ShardThread {
+    shard: usize,
     parts: EpollParts,
     /// The descriptors of the other shards, if this one is to have its own table.
     not_mine: Option<Vec<OwnDescriptors>>,
     options: ListenOptions,
     config: Arc<Config>,
     stop: StopHandle,
-    parted: mpsc::Sender<io::Result<()>>,
+    /// Told the number of the shard and how parting the descriptor tables went.
+    parted: mpsc::Sender<(usize, io::Result<()>)>,
 }
 
 impl ShardThread {
     fn run<H: Handler>(self, make_handler: impl FnOnce() -> H) -> io::Result<()> {
-        let Self { parts, not_mine, options, config, stop, parted } = self;
+        let Self { shard, parts, not_mine, options, config, stop, parted } = self;
         // A shard that ends early takes the others with it: half an engine is never left running unnoticed.
         let _stop_the_others = StopOnDrop(&stop);
         let own_table = not_mine.map_or(Ok(()), |not_mine| part_with_own_table(&not_mine));
         let failed = own_table.is_err();
-        parted.send(own_table).ok();
+        parted.send((shard, own_table)).ok();
         drop(parted);
         if failed {
             return Ok(());
