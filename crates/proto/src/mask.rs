@@ -7,8 +7,10 @@
 #[cfg(target_arch = "x86_64")]
 mod simd;
 
-/// Payloads longer than two of these are worked on in blocks.
+/// Long payloads are worked on in blocks of so many bytes.
 const BLOCK_BYTES: usize = 8 * 1024;
+/// Payloads up to this length are not long.
+const SHORT_BYTES_MAX: usize = 2 * BLOCK_BYTES;
 /// The longest move left for which it pays to work in blocks: the headers of a few frames.
 const BLOCK_SHIFT_MAX: usize = 16;
 
@@ -31,6 +33,7 @@ pub fn unmask_left(window: &mut [u8], shift: usize, key: [u8; 4]) {
         16..=32 => unmask_ends::<2>(window, shift, key),
         33..=64 => unmask_ends::<4>(window, shift, key),
         65..=128 => unmask_ends::<8>(window, shift, key),
+        129..=SHORT_BYTES_MAX => unmask_block(window, shift, key),
         _ => unmask_long(window, shift, key),
     }
 }
@@ -54,7 +57,7 @@ fn unmask_long(window: &mut [u8], shift: usize, key: [u8; 4]) {
     let mut end = window.len();
     let mut kept = [0; BLOCK_SHIFT_MAX];
     loop {
-        let start = if end - shift > 2 * BLOCK_BYTES { end - BLOCK_BYTES } else { shift };
+        let start = if end - shift > SHORT_BYTES_MAX { end - BLOCK_BYTES } else { shift };
         let mut covered = [0; BLOCK_SHIFT_MAX];
         covered[..shift].copy_from_slice(&window[start - shift..start]);
         unmask_block(&mut window[start - shift..end], shift, rotate_key(key, start - shift));
