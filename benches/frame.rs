@@ -8,14 +8,11 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use benches::{Aligned, Batch, Contender, Memory, PAYLOADS};
+use benches::{Aligned, Batch, Contender, Memory, PAYLOADS, TUNGSTENITE_READ_BYTES};
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput};
 use gannet_proto::{Config, Connection, Event, Received};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
-
-/// What tungstenite reads at once. Its default of 128 KiB is filled with zeros before each read.
-const TUNGSTENITE_READ_BYTES: usize = 4 * 1024;
 
 fn main() {
     let mut criterion = benches::criterion();

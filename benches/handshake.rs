@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use benches::{Contender, Memory};
+use benches::{Contender, Memory, TUNGSTENITE_READ_BYTES};
 use criterion::{Bencher, BenchmarkId, Criterion};
 use gannet_proto::handshake::{HeadScanner, Limits, write_accept};
 use tungstenite::protocol::WebSocketConfig;
@@ -20,8 +20,6 @@ const BROWSER: &str = "GET /chat?room=1 HTTP/1.1\r\nHost: server.example.com\r\n
     Accept-Language: en-GB,en;q=0.9\r\nCookie: session=0123456789abcdef0123456789abcdef\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
-/// What tungstenite allocates for reading; its default is 128 KiB.
-const TUNGSTENITE_READ_BYTES: usize = 4 * 1024;
 
 fn main() {
     let mut criterion = benches::criterion();

@@ -15,6 +15,9 @@ pub const PAYLOADS: [(&str, usize); 3] = [("20B", 20), ("1KiB", 1024), ("64KiB",
 /// What a receive buffer takes at once: a batch holds as many frames as fit, and at least one.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// What tungstenite reads at once. Its default of 128 KiB is filled with zeros before each read.
+pub const TUNGSTENITE_READ_BYTES: usize = 4 * 1024;
+
 /// One of those that a bench compares: its name, and how it does the work on an input.
 pub type Contender<Input> = (&'static str, fn(&mut Bencher<'_>, &Input));
 

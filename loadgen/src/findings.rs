@@ -88,7 +88,7 @@ impl Findings {
             idle: idle(self.memory),
             paced: Paced {
                 rate: setting.rate_per_s,
-                messages: paced.tally.messages.into(),
+                messages: paced.tally.messages,
                 latency_us: (&paced.tally.latency).into(),
                 server_cpu_us_per_message: report::cpu_us_per_message(paced.server_cpu_ns, &paced.tally),
             },
@@ -100,7 +100,7 @@ impl Findings {
                     &saturated.tally,
                 ),
             },
-            messages: self.total.messages.into(),
+            messages: self.total.messages,
             closed_cleanly: self.total.closed_cleanly,
             generator: self.generator(setting),
             warnings: self.warnings(setting),

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use hdrhistogram::Histogram;
+use serde::Serialize;
 
 /// The shortest time told apart, in microseconds.
 const TIME_US_MIN: u64 = 1;
@@ -138,7 +139,7 @@ impl Failures {
 }
 
 /// Messages by what became of them.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Messages {
     /// Handed to the socket.
     pub(crate) sent: u64,

@@ -64,7 +64,7 @@ pub(crate) struct SystemReport {
     /// Closed loop.
     pub(crate) saturated: Saturated,
     /// Messages of all phases together.
-    pub(crate) messages: MessageCounts,
+    pub(crate) messages: Messages,
     /// Connections whose closing handshake was complete.
     pub(crate) closed_cleanly: u64,
     /// What the generator itself did.
@@ -76,7 +76,7 @@ pub(crate) struct SystemReport {
 impl SystemReport {
     /// Whether every connection and every message did what it should.
     pub(crate) fn is_flawless(&self) -> bool {
-        let MessageCounts { lost, duplicated, reordered, corrupted, .. } = self.messages;
+        let Messages { lost, duplicated, reordered, corrupted, .. } = self.messages;
         self.failed + lost + duplicated + reordered + corrupted == 0
     }
 }
@@ -109,37 +109,13 @@ pub(crate) struct Idle {
     pub(crate) kernel_bytes_per_conn: Option<i64>,
 }
 
-/// Messages of a phase or of several.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct MessageCounts {
-    /// Handed to the socket.
-    pub(crate) sent: u64,
-    /// Arrived whole.
-    pub(crate) received: u64,
-    /// Not arrived by the deadline.
-    pub(crate) lost: u64,
-    /// Arrived again.
-    pub(crate) duplicated: u64,
-    /// Arrived after a newer one of the same connection.
-    pub(crate) reordered: u64,
-    /// Arrived with a content that was not sent.
-    pub(crate) corrupted: u64,
-}
-
-impl From<Messages> for MessageCounts {
-    fn from(messages: Messages) -> Self {
-        let Messages { sent, received, lost, duplicated, reordered, corrupted } = messages;
-        Self { sent, received, lost, duplicated, reordered, corrupted }
-    }
-}
-
 /// The paced phase.
 #[derive(Debug, Serialize)]
 pub(crate) struct Paced {
     /// Messages offered per second.
     pub(crate) rate: u64,
     #[serde(flatten)]
-    pub(crate) messages: MessageCounts,
+    pub(crate) messages: Messages,
     /// From the intended send time to the echo.
     pub(crate) latency_us: Latency,
     /// CPU time of the server per message received.

@@ -38,6 +38,7 @@ use std::time::Duration;
 
 pub use faults::Faults;
 pub use network::{Network, PeerId};
+pub use rng::Rng;
 
 use crate::buffer::{HEADROOM_BYTES, ReceiveBuffer};
 use crate::slots::Slots;

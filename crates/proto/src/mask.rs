@@ -1,8 +1,8 @@
 //! Masking (RFC 6455 §5.3). Invariant: every function gives the bytes of the naive loop
 //! `payload[i] ^ key[i % 4]`, whatever the length, the shift and the CPU.
 //!
-//! Masking and unmasking are the same operation. To answer a client in the place of its frame, the payload
-//! must move left by the difference of the two headers; the move is part of the same pass.
+//! Masking and unmasking are the same operation. A payload that is answered in place behind other answers moves left,
+//! because the header of an answer is shorter; the move is part of the same pass.
 
 #[cfg(target_arch = "x86_64")]
 mod simd;

@@ -59,7 +59,9 @@ fn refuse_flags(error: &clap::Error) -> ExitCode {
 
 fn echo(flags: &EchoFlags) -> Result<(), Error> {
     // Signals are caught before the first thread starts, so that none of them dies of one.
-    let signals = Signals::new([SIGINT, SIGTERM]).ok();
+    let signals = Signals::new([SIGINT, SIGTERM])
+        .inspect_err(|error| tracing::warn!(%error, "signals end the server at once, without a drain"))
+        .ok();
     let engine = Engine::builder().config(flags.to_config()).start(|_shard| Echo)?;
     let line = format!(
         "gannet: echo on ws://{}/echo, {} shards, backend {}, at most {} connections",

@@ -5,8 +5,7 @@ use super::*;
 pub(crate) fn report(name: &str) -> SystemReport {
     let mut times = Times::new();
     times.record_ns(80_000);
-    let messages =
-        MessageCounts { sent: 10, received: 10, lost: 0, duplicated: 0, reordered: 0, corrupted: 0 };
+    let messages = Messages { sent: 10, received: 10, lost: 0, duplicated: 0, reordered: 0, corrupted: 0 };
     SystemReport {
         name: name.to_owned(),
         opened: 5,

@@ -3,17 +3,21 @@
 //! Invariant: the numbers depend on the seed and on the order of the calls, on nothing else. A chance of 0 draws no
 //! number, so switching a fault on does not change what the others do before it first happens.
 
+/// Random numbers from a seed, also for the tests of those who simulate.
 #[derive(Debug)]
-pub(super) struct Rng {
+pub struct Rng {
     state: u64,
 }
 
 impl Rng {
-    pub(super) const fn new(seed: u64) -> Self {
+    /// The numbers of a seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    const fn next(&mut self) -> u64 {
+    /// The next number, any of them equally likely.
+    pub const fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,9 +25,12 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `end` - 1; `end` is at least 1.
-    pub(super) const fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+    /// A number from 0 to `end` - 1.
+    ///
+    /// # Panics
+    /// If `end` is 0.
+    pub const fn below(&mut self, end: usize) -> usize {
+        (self.next_u64() % end as u64) as usize
     }
 
     /// True `per_mille` times out of a thousand.
@@ -51,7 +58,7 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_splitmix64() {
         let mut rng = Rng::new(1_234_567);
-        let numbers = [rng.next(), rng.next(), rng.next()];
+        let numbers = [rng.next_u64(), rng.next_u64(), rng.next_u64()];
         assert_eq!(
             numbers,
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
