@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use benches::{Aligned, Batch, Contender, Memory, PAYLOADS, TUNGSTENITE_READ_BYTES};
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput};
-use gannet_proto::{Config, Connection, Event, Received};
+use gannet_proto::{Codec, Connection, Event, Received};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 
@@ -38,7 +38,7 @@ fn bench(criterion: &mut Criterion) {
 
 /// As a shard does it: one receive into the shard's buffer, payloads borrowed from it.
 fn gannet(bencher: &mut Bencher<'_>, batch: &Batch) {
-    let config = Config::default();
+    let mut codec = Codec::default();
     let mut connection = Connection::server();
     let mut buffer = Aligned::new(batch.bytes.len());
     let mut out = Vec::new();
@@ -47,7 +47,7 @@ fn gannet(bencher: &mut Bencher<'_>, batch: &Batch) {
         let mut received = Received::new(buffer.bytes());
         let mut frames = 0;
         while let Some(event) =
-            connection.poll_event(&config, &mut received, &mut out).expect("the batch is well-formed")
+            connection.poll_event(&mut codec, &mut received, &mut out).expect("the batch is well-formed")
         {
             if let Event::Message(message) = event {
                 deliver(batch, message.as_bytes());

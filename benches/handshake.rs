@@ -47,7 +47,7 @@ fn gannet(bencher: &mut Bencher<'_>, request: &str) {
             .read_request(black_box(request.as_bytes()), &limits)
             .expect("the request is legal")
             .expect("the request is whole");
-        write_accept(&mut out, &request, None, &[]).expect("no field was added");
+        write_accept(&mut out, &request, None, None, &[]).expect("no field was added");
         black_box(out.len())
     });
 }

@@ -36,6 +36,7 @@ fn gannet(bencher: &mut Bencher<'_>, payload_len: &u64) {
     bencher.iter(|| {
         let header = Header {
             fin: true,
+            compressed: false,
             opcode: Opcode::Binary,
             masking_key: None,
             payload_len: black_box(*payload_len),

@@ -63,7 +63,13 @@ impl Batch {
 fn write_masked_frame(out: &mut Vec<u8>, index: usize, payload_bytes: usize) {
     let masking_key = (index as u32).wrapping_mul(0x9e37_79b9).wrapping_add(0x37fa_213d).to_be_bytes();
     let payload_len = payload_bytes as u64;
-    let header = Header { fin: true, opcode: Opcode::Binary, masking_key: Some(masking_key), payload_len };
+    let header = Header {
+        fin: true,
+        compressed: false,
+        opcode: Opcode::Binary,
+        masking_key: Some(masking_key),
+        payload_len,
+    };
     write_header(out, &header);
     let payload = out.len();
     out.extend((0..payload_bytes).map(|position| (position + index) as u8));

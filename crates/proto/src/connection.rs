@@ -10,9 +10,10 @@ mod tests;
 use std::fmt;
 
 use crate::close::Close;
+use crate::deflate::{PerMessageDeflate, WindowBits, Windows};
 use crate::frame::{Role, ShortMessage};
 use crate::message::Message;
-use crate::{Config, ProtocolError, Received};
+use crate::{Codec, ProtocolError, Received};
 
 use assembly::Assembly;
 pub(crate) use assembly::HEADER_ROOM;
@@ -35,7 +36,8 @@ pub enum ReadyState {
 pub enum Event<'a> {
     /// A message is complete.
     Message(Message<'a>),
-    /// The peer sent a Ping; the Pong is already written.
+    /// The peer sent a Ping. The Pong is already written; where more than 16 Pings come in one receive, only the last of the
+    /// others is answered, when all is parsed (RFC 6455 §5.5.3).
     Ping(&'a [u8]),
     /// The peer sent a Pong.
     Pong(&'a [u8]),
@@ -61,12 +63,14 @@ impl fmt::Debug for MaskingKeys {
     }
 }
 
-/// One end of a WebSocket connection after the opening handshake: one pointer. A server owns memory only while a
-/// message arrives in pieces, and from the first Close frame on.
+/// One end of a WebSocket connection after the opening handshake: a pointer and a byte. A server owns memory only while a
+/// message arrives in pieces, from the first Close frame on, and for the windows of context takeover.
 #[derive(Debug)]
 pub struct Connection {
     /// Nothing for an open server with no message in progress: what nearly all connections are, nearly always.
     rare: Option<Box<Rare>>,
+    /// How far back a compressed message may refer, where permessage-deflate was agreed on.
+    compression: Option<WindowBits>,
 }
 
 /// What an open server with no message in progress does without.
@@ -77,6 +81,10 @@ struct Rare {
     assembly: Option<Assembly>,
     /// The keys of a client; a server has none.
     keys: Option<MaskingKeys>,
+    /// What compressed messages refer to; nothing without context takeover.
+    windows: Option<Windows>,
+    /// The payload of the last Ping that is not answered yet.
+    late_ping: Option<Box<[u8]>>,
 }
 
 #[derive(Debug, Default)]
@@ -95,13 +103,32 @@ impl Connection {
     /// The server's end of a connection.
     #[must_use]
     pub const fn server() -> Self {
-        Self { rare: None }
+        Self { rare: None, compression: None }
     }
 
     /// The client's end of a connection.
     #[must_use]
     pub fn client(keys: MaskingKeys) -> Self {
-        Self { rare: Some(Box::new(Rare { keys: Some(keys), ..Rare::default() })) }
+        Self { rare: Some(Box::new(Rare { keys: Some(keys), ..Rare::default() })), compression: None }
+    }
+
+    /// The same connection with the compression that the opening handshake agreed on (RFC 7692). Without context takeover it
+    /// needs no memory for it.
+    #[must_use]
+    pub fn with_compression(mut self, deflate: PerMessageDeflate) -> Self {
+        let (windows, sent_bits) = Windows::new(deflate, self.role());
+        self.compression = Some(sent_bits);
+        if windows.is_some() {
+            self.rare_mut().windows = windows;
+        }
+        self
+    }
+
+    /// Whether permessage-deflate was agreed on.
+    #[must_use]
+    #[inline]
+    pub const fn is_compressing(&self) -> bool {
+        self.compression.is_some()
     }
 
     /// Which end this is.
@@ -160,17 +187,17 @@ impl Connection {
     #[inline]
     pub fn poll_event<'a>(
         &mut self,
-        config: &Config,
+        codec: &mut Codec,
         received: &'a mut Received<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         // Both results are taken apart, so that the event of the hot path need not go through memory.
-        Ok(match self.short_message(config, received) {
+        Ok(match self.short_message(&codec.config, received) {
             Some(ShortMessage { kind, header_len, payload_len, masking_key }) => {
                 let lent = received.take_masked(header_len, payload_len, masking_key);
                 Some(self.deliver(kind, lent, out)?)
             }
-            None => self.poll_any(config, received, out)?,
+            None => self.poll_any(codec, received, out)?,
         })
     }
 
@@ -197,10 +224,21 @@ impl Connection {
     fn take_assembly(&mut self) -> Option<Assembly> {
         let rare = self.rare.as_mut()?;
         let assembly = rare.assembly.take();
-        if matches!(rare.state, State::Open) && rare.keys.is_none() {
+        self.shed_rare();
+        assembly
+    }
+
+    /// A plain open server owns nothing.
+    fn shed_rare(&mut self) {
+        if let Some(rare) = &self.rare
+            && matches!(rare.state, State::Open)
+            && rare.assembly.is_none()
+            && rare.keys.is_none()
+            && rare.windows.is_none()
+            && rare.late_ping.is_none()
+        {
             self.rare = None;
         }
-        assembly
     }
 
     /// Ends the connection, and with it the message in progress.
@@ -208,5 +246,7 @@ impl Connection {
         let rare = self.rare_mut();
         rare.state = state;
         rare.assembly = None;
+        rare.windows = None;
+        rare.late_ping = None;
     }
 }

@@ -18,7 +18,7 @@ pub enum ProtocolError {
     #[error("masked frame: a server must not mask its frames")]
     MaskedFrame,
     /// RFC 6455 §5.2: RSV1, RSV2, RSV3 must be 0 unless an extension was negotiated; the value holds the three bits.
-    #[error("reserved bits {0:03b} are set, but no extension was negotiated: clear them")]
+    #[error("reserved bits {0:03b} are set where no extension allows it: clear them")]
     ReservedBits(u8),
     /// RFC 6455 §5.2: opcodes 3-7 and 0xB-0xF are reserved.
     #[error("reserved opcode {0:#x}: use 0x0-0x2 or 0x8-0xa")]
@@ -46,6 +46,21 @@ pub enum ProtocolError {
         /// Bytes of the message as declared so far, `u64::MAX` if the sum overflows.
         bytes: u64,
         /// The limit in bytes.
+        limit: u64,
+    },
+    /// The message has more frames than [`Config::fragments_max`](crate::Config::fragments_max).
+    #[error("too many fragments: a message of more than {limit} frames; send larger ones")]
+    TooManyFragments {
+        /// The limit.
+        limit: u32,
+    },
+    /// RFC 7692 §7.2.2: the payload of a compressed message must be DEFLATE that ends as §7.2.1 demands.
+    #[error("compressed message is not valid DEFLATE, or its end is missing")]
+    InvalidDeflate,
+    /// A compressed message has more blocks with BFINAL = 1 than are decompressed.
+    #[error("compressed message with more than {limit} blocks of BFINAL = 1: send fewer")]
+    TooManyFinalBlocks {
+        /// The limit.
         limit: u64,
     },
     /// RFC 6455 §5.4: a continuation frame needs a message that was begun.
@@ -83,9 +98,12 @@ impl ProtocolError {
     pub fn close_code(&self) -> CloseCode {
         match self {
             Self::MessageTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
-            Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8
+            | Self::InvalidCloseReason
+            | Self::InvalidDeflate
+            | Self::TooManyFinalBlocks { .. } => CloseCode::INVALID_PAYLOAD,
             Self::OutboxFull => CloseCode::TRY_AGAIN_LATER,
-            Self::MessageTimeout => CloseCode::POLICY_VIOLATION,
+            Self::MessageTimeout | Self::TooManyFragments { .. } => CloseCode::POLICY_VIOLATION,
             Self::Internal => CloseCode::INTERNAL_ERROR,
             _ => CloseCode::PROTOCOL_ERROR,
         }
@@ -141,6 +159,9 @@ mod tests {
             ProtocolError::NonMinimalLength { payload_len: u64::MAX, encoded_bytes: 8 },
             ProtocolError::LengthTopBit(u64::MAX),
             ProtocolError::MessageTooBig { bytes: u64::MAX, limit: u64::MAX },
+            ProtocolError::TooManyFragments { limit: u32::MAX },
+            ProtocolError::InvalidDeflate,
+            ProtocolError::TooManyFinalBlocks { limit: u64::MAX },
             ProtocolError::UnexpectedContinuation,
             ProtocolError::ExpectedContinuation,
             ProtocolError::InvalidUtf8,

@@ -10,6 +10,7 @@ pub const HEADER_BYTES_MAX: usize = 14;
 
 pub(crate) const FIN: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
+const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 
 /// Which end of the connection this is.
@@ -64,6 +65,8 @@ impl Opcode {
 pub struct Header {
     /// Whether this is the last frame of its message.
     pub fin: bool,
+    /// RSV1: the frame begins a compressed message (RFC 7692 §6).
+    pub compressed: bool,
     /// The kind of the frame.
     pub opcode: Opcode,
     /// The key that the payload is masked with; a client sends one with every frame, a server never.
@@ -73,13 +76,17 @@ pub struct Header {
 }
 
 /// Reads the header at the front of `bytes`, as the end `role` that received it; returns the header and its
-/// size in bytes, or nothing if it is cut and legal so far.
+/// size in bytes, or nothing if it is cut and legal so far. `compression` tells whether permessage-deflate was agreed on.
 ///
 /// # Errors
 /// The first rule that the header breaks.
-pub fn parse_header(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>, ProtocolError> {
+pub fn parse_header(
+    bytes: &[u8],
+    role: Role,
+    compression: bool,
+) -> Result<Option<(Header, usize)>, ProtocolError> {
     let Some(&first) = bytes.first() else { return Ok(None) };
-    let (fin, opcode) = parse_first_byte(first)?;
+    let (fin, compressed, opcode) = parse_first_byte(first, compression)?;
     let Some(&second) = bytes.get(1) else { return Ok(None) };
     check_mask_bit(second, role)?;
     let Some((payload_len, key_at)) = parse_payload_len(bytes, second & !MASKED)? else { return Ok(None) };
@@ -88,15 +95,18 @@ pub fn parse_header(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>,
         return Err(ProtocolError::ControlFrameTooLong(payload_len));
     }
     if role == Role::Client {
-        return Ok(Some((Header { fin, opcode, masking_key: None, payload_len }, key_at)));
+        return Ok(Some((Header { fin, compressed, opcode, masking_key: None, payload_len }, key_at)));
     }
     let Some(&key) = bytes[key_at..].first_chunk::<4>() else { return Ok(None) };
-    Ok(Some((Header { fin, opcode, masking_key: Some(key), payload_len }, key_at + 4)))
+    Ok(Some((Header { fin, compressed, opcode, masking_key: Some(key), payload_len }, key_at + 4)))
 }
 
-fn parse_first_byte(first: u8) -> Result<(bool, Opcode), ProtocolError> {
-    // RFC 6455 §5.2: a reserved bit is an error unless an extension defined it.
-    if first & RESERVED_BITS != 0 {
+fn parse_first_byte(first: u8, compression: bool) -> Result<(bool, bool, Opcode), ProtocolError> {
+    // RFC 6455 §5.2: a reserved bit is an error unless an extension defined it. RFC 7692 §6: RSV1 marks the first frame of
+    // a compressed message, and no other.
+    let begins_message = matches!(first & 0x0f, 0x1 | 0x2);
+    let allowed = if compression && begins_message { RSV1 } else { 0 };
+    if first & RESERVED_BITS & !allowed != 0 {
         return Err(ProtocolError::ReservedBits((first & RESERVED_BITS) >> 4));
     }
     let opcode = Opcode::from_bits(first & 0x0f).ok_or(ProtocolError::ReservedOpcode(first & 0x0f))?;
@@ -105,7 +115,7 @@ fn parse_first_byte(first: u8) -> Result<(bool, Opcode), ProtocolError> {
     if opcode.is_control() && !fin {
         return Err(ProtocolError::FragmentedControlFrame);
     }
-    Ok((fin, opcode))
+    Ok((fin, first & RSV1 != 0, opcode))
 }
 
 fn check_mask_bit(second: u8, role: Role) -> Result<(), ProtocolError> {
@@ -200,11 +210,11 @@ pub const fn header_len(payload_len: u64, masked: bool) -> usize {
 /// If `place` is shorter than [`header_len`].
 #[inline]
 pub fn encode_header(place: &mut [u8], header: &Header) -> usize {
-    let Header { fin, opcode, masking_key, payload_len } = *header;
+    let Header { fin, compressed, opcode, masking_key, payload_len } = *header;
     let len = header_len(payload_len, masking_key.is_some());
     let place = &mut place[..len];
     let mask_bit = if masking_key.is_some() { MASKED } else { 0 };
-    place[0] = opcode as u8 | if fin { FIN } else { 0 };
+    place[0] = opcode as u8 | if fin { FIN } else { 0 } | if compressed { RSV1 } else { 0 };
     match payload_len {
         0..126 => place[1] = mask_bit | payload_len as u8,
         126..0x1_0000 => {

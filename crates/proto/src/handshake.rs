@@ -2,12 +2,15 @@
 //! written into a head, and a head costs time linear in its size however it arrives.
 
 mod client;
+mod extension;
 mod request;
 mod response;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1::{Digest as _, Sha1};
+
+pub(crate) use extension::{Extension, parse_list as parse_extensions};
 
 pub use client::{ClientHandshakeError, Response, verify_response, write_request};
 pub use request::{HeadScanner, Request};
@@ -177,8 +180,11 @@ fn list_names(value: &[u8], name: &str) -> bool {
 
 /// RFC 9110 §5.6.2: what a header name and a subprotocol consist of.
 fn is_token(text: &[u8]) -> bool {
-    let is_token_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(is_token_byte)
+    !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// RFC 9110 §5.5: what a header value may consist of; anything else could begin another field.

@@ -3,6 +3,7 @@
 use crate::connection::HEADER_ROOM;
 use crate::frame::Opcode;
 use crate::received::ReplyRoom;
+use crate::utf8::InvalidUtf8;
 
 /// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,14 @@ pub(crate) enum Assembled {
 }
 
 impl Assembled {
+    /// A message behind [`HEADER_ROOM`] bytes of zero.
+    pub(crate) fn new(kind: MessageKind, room_and_payload: Vec<u8>) -> Result<Self, InvalidUtf8> {
+        match kind {
+            MessageKind::Binary => Ok(Self::Binary(room_and_payload)),
+            MessageKind::Text => String::from_utf8(room_and_payload).map(Self::Text).map_err(|_| InvalidUtf8),
+        }
+    }
+
     pub(crate) fn payload(&self) -> Payload<'_> {
         match self {
             Self::Text(text) => Payload::Text(&text[HEADER_ROOM..]),

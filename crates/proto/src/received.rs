@@ -8,6 +8,9 @@ use crate::mask;
 /// Size of a masking key in bytes.
 const KEY_LEN: usize = 4;
 
+/// Pings of one receive that are answered each; of those that follow only the last is (RFC 6455 §5.5.3).
+pub(crate) const PINGS_ANSWERED_MAX: usize = 16;
+
 /// Where replies begin. The header of a reply is shorter by the masking key, so with this much left out in front the
 /// payload of the first frame can stay where it is.
 const REPLIES_START: usize = KEY_LEN;
@@ -23,6 +26,7 @@ pub struct Received<'b> {
     bytes: &'b mut [u8],
     replies_end: usize,
     parsed: usize,
+    pings: usize,
 }
 
 /// Where a payload lies in the lent bytes, and the reply header's room in front of it.
@@ -46,7 +50,7 @@ impl<'b> Received<'b> {
     #[must_use]
     #[inline]
     pub fn new(bytes: &'b mut [u8]) -> Self {
-        Self { bytes, replies_end: REPLIES_START, parsed: 0 }
+        Self { bytes, replies_end: REPLIES_START, parsed: 0, pings: 0 }
     }
 
     /// Where in the lent bytes the reply frames are, to be sent before everything in `out`; empty without replies.
@@ -93,6 +97,12 @@ impl<'b> Received<'b> {
         let len = usize::try_from(len_max).map_or(available.len(), |len_max| len_max.min(available.len()));
         self.parsed += len;
         &mut available[..len]
+    }
+
+    /// Counts a Ping; returns whether so few came in this receive that each is answered.
+    pub(crate) fn admits_ping(&mut self) -> bool {
+        self.pings += 1;
+        self.pings <= PINGS_ANSWERED_MAX
     }
 
     /// Parses past a frame that is here as a whole; what it was masked with is undone.
@@ -146,7 +156,13 @@ impl ReplyRoom<'_> {
             *self.replies_end += 2 + payload_len;
             return true;
         }
-        let header = Header { fin: true, opcode, masking_key: None, payload_len: payload_len as u64 };
+        let header = Header {
+            fin: true,
+            compressed: false,
+            opcode,
+            masking_key: None,
+            payload_len: payload_len as u64,
+        };
         if self.room.len() != frame::header_len(header.payload_len, false) {
             return false;
         }

@@ -13,8 +13,14 @@ pub(crate) const HEADER_ROOM: usize = 10;
 /// A message that is not complete.
 #[derive(Debug)]
 pub(super) struct Assembly {
+    /// What the message is once it is complete.
+    kind: MessageKind,
+    /// Whether `message` is still compressed: then it is bytes whatever its kind.
+    compressed: bool,
     message: Assembled,
     validator: Validator,
+    /// Frames begun, empty ones included.
+    fragments: u32,
     /// The frame whose payload is arriving.
     frame: Option<CutFrame>,
 }
@@ -40,18 +46,31 @@ pub(super) enum Progress {
 }
 
 impl Assembly {
-    pub(super) fn new(kind: MessageKind) -> Self {
+    pub(super) fn new(kind: MessageKind, compressed: bool) -> Self {
         let room = [0; HEADER_ROOM];
         let message = match kind {
-            MessageKind::Text => Assembled::Text(room.map(char::from).iter().collect()),
-            MessageKind::Binary => Assembled::Binary(room.to_vec()),
+            MessageKind::Text if !compressed => Assembled::Text(room.map(char::from).iter().collect()),
+            _ => Assembled::Binary(room.to_vec()),
         };
-        Self { message, validator: Validator::default(), frame: None }
+        Self { kind, compressed, message, validator: Validator::default(), fragments: 0, frame: None }
     }
 
     /// Bytes of payload so far.
     pub(super) fn len(&self) -> usize {
         self.message.payload().as_bytes().len()
+    }
+
+    pub(super) const fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    pub(super) const fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// Frames so far.
+    pub(super) const fn fragments(&self) -> u32 {
+        self.fragments
     }
 
     /// Bytes that the frame in progress still needs; nothing if a header comes next.
@@ -61,6 +80,7 @@ impl Assembly {
 
     /// Begins the next frame of the message.
     pub(super) fn begin_frame(&mut self, header: &Header) {
+        self.fragments += 1;
         self.frame =
             Some(CutFrame { fin: header.fin, remaining: header.payload_len, key: header.masking_key });
     }
@@ -110,7 +130,7 @@ mod tests {
     use crate::frame::Opcode;
 
     fn frame(fin: bool, payload_len: u64) -> Header {
-        Header { fin, opcode: Opcode::Continuation, masking_key: None, payload_len }
+        Header { fin, compressed: false, opcode: Opcode::Continuation, masking_key: None, payload_len }
     }
 
     fn capacity(assembly: &Assembly) -> usize {
@@ -122,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_declared_length_allocates_nothing() {
-        let mut assembly = Assembly::new(MessageKind::Binary);
+        let mut assembly = Assembly::new(MessageKind::Binary, false);
         assembly.begin_frame(&frame(true, u64::MAX >> 1));
         assert_eq!(assembly.add(&mut [1; 100]), Ok(Progress::Cut));
         assert!(capacity(&assembly) <= 2 * (HEADER_ROOM + 100));
@@ -132,7 +152,7 @@ mod tests {
     #[test]
     fn many_small_fragments_pin_at_most_twice_what_was_received() {
         for kind in [MessageKind::Text, MessageKind::Binary] {
-            let mut assembly = Assembly::new(kind);
+            let mut assembly = Assembly::new(kind, false);
             for received in 1..=10_000 {
                 assembly.begin_frame(&frame(false, 1));
                 assert_eq!(assembly.add(b"a".to_vec().as_mut_slice()), Ok(Progress::FrameComplete));
@@ -144,7 +164,7 @@ mod tests {
     #[test]
     fn the_room_for_a_header_is_in_front_of_the_payload() {
         for kind in [MessageKind::Text, MessageKind::Binary] {
-            let mut assembly = Assembly::new(kind);
+            let mut assembly = Assembly::new(kind, false);
             assembly.begin_frame(&frame(true, 5));
             assert_eq!(assembly.add(b"Hello".to_vec().as_mut_slice()), Ok(Progress::MessageComplete));
             let message = assembly.into_message();
@@ -160,7 +180,7 @@ mod tests {
             let mut payload = *b"Hello!!";
             mask::unmask(&mut payload, key);
             let (front, back) = payload.split_at_mut(cut);
-            let mut assembly = Assembly::new(MessageKind::Text);
+            let mut assembly = Assembly::new(MessageKind::Text, false);
             assembly.begin_frame(&Header { masking_key: Some(key), ..frame(true, 7) });
             assembly.add(front).expect("text");
             if !back.is_empty() {

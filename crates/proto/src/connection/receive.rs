@@ -2,17 +2,17 @@
 //! cut the bytes.
 
 use super::assembly::{Assembly, Progress};
-use super::{Connection, Event, State};
+use super::{Connection, Event, HEADER_ROOM, State};
 use crate::frame::{self, Header, Opcode, ShortMessage};
 use crate::message::{Assembled, Message, MessageKind, Payload, Source};
 use crate::received::{Placed, Received, ReplyRoom};
-use crate::{Config, ProtocolError, close, utf8};
+use crate::{Codec, Config, ProtocolError, close, utf8};
 
 /// What the next frame completed. It borrows nothing, so that the search can go on when it is not delivered.
 enum Arrival {
     /// A message in one frame that lies in the lent bytes.
     Whole(MessageKind, Placed),
-    /// The last piece of a message.
+    /// The last piece of a message, or a message that was compressed.
     Assembled(Assembled),
     /// A control frame.
     Control(Opcode, Placed),
@@ -58,13 +58,16 @@ impl Connection {
     /// The general path: any frame in any state.
     pub(super) fn poll_any<'a>(
         &mut self,
-        config: &Config,
+        codec: &mut Codec,
         received: &'a mut Received<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        let arrival = match self.next_arrival(config, received) {
+        let arrival = match self.next_arrival(codec, received) {
             Ok(Some(arrival)) => arrival,
-            Ok(None) => return Ok(None),
+            Ok(None) => {
+                self.answer_late_ping(out);
+                return Ok(None);
+            }
             Err(error) => return Err(self.fail_with(error, out)),
         };
         match arrival {
@@ -77,7 +80,7 @@ impl Connection {
     /// Parses up to the next arrival that is to be delivered.
     fn next_arrival(
         &mut self,
-        config: &Config,
+        codec: &mut Codec,
         received: &mut Received<'_>,
     ) -> Result<Option<Arrival>, ProtocolError> {
         loop {
@@ -93,7 +96,7 @@ impl Connection {
                     return Err(*error);
                 }
             }
-            let arrival = match self.step(config, received)? {
+            let arrival = match self.step(codec, received)? {
                 Step::Starved => return Ok(None),
                 Step::Advanced => continue,
                 Step::Arrived(arrival) => arrival,
@@ -108,52 +111,78 @@ impl Connection {
         }
     }
 
-    fn step(&mut self, config: &Config, received: &mut Received<'_>) -> Result<Step, ProtocolError> {
+    fn step(&mut self, codec: &mut Codec, received: &mut Received<'_>) -> Result<Step, ProtocolError> {
         if let Some(assembly) = self.rare.as_mut().and_then(|rare| rare.assembly.as_mut())
             && let Some(remaining) = assembly.frame_remaining()
         {
             let progress = assembly.add(received.take_payload(remaining))?;
-            return Ok(self.after_piece(progress));
+            return self.after_piece(progress, codec);
         }
-        let Some((header, header_len)) = frame::parse_header(received.unparsed(), self.role())? else {
+        let parsed = frame::parse_header(received.unparsed(), self.role(), self.is_compressing())?;
+        let Some((header, header_len)) = parsed else {
             return Ok(Step::Starved);
         };
         if header.opcode.is_control() {
             return Ok(control_frame(&header, header_len, received));
         }
-        self.check_data_frame(config, &header)?;
+        self.check_data_frame(&codec.config, &header)?;
         let unfragmented = header.fin && header.opcode != Opcode::Continuation;
         if unfragmented && let Some(payload_len) = whole_payload_len(&header, header_len, received) {
             let kind = kind_of(header.opcode);
             let placed = received.place(header_len, payload_len, header.masking_key);
+            if header.compressed {
+                let message = self.decompress(kind, received.lend(placed).0, codec)?;
+                return Ok(Step::Arrived(Arrival::Assembled(message)));
+            }
             return Ok(Step::Arrived(Arrival::Whole(kind, placed)));
         }
         received.skip_header(header_len);
-        let new = || Assembly::new(kind_of(header.opcode));
+        let new = || Assembly::new(kind_of(header.opcode), header.compressed);
         self.rare_mut().assembly.get_or_insert_with(new).begin_frame(&header);
         Ok(Step::Advanced)
     }
 
-    fn after_piece(&mut self, progress: Progress) -> Step {
+    fn after_piece(&mut self, progress: Progress, codec: &mut Codec) -> Result<Step, ProtocolError> {
         match progress {
-            Progress::Cut => Step::Starved,
-            Progress::FrameComplete => Step::Advanced,
-            Progress::MessageComplete => match self.take_assembly() {
-                Some(assembly) => Step::Arrived(Arrival::Assembled(assembly.into_message())),
-                None => Step::Advanced,
-            },
+            Progress::Cut => return Ok(Step::Starved),
+            Progress::FrameComplete => return Ok(Step::Advanced),
+            Progress::MessageComplete => {}
         }
+        let Some(assembly) = self.take_assembly() else { return Ok(Step::Advanced) };
+        let (kind, is_compressed) = (assembly.kind(), assembly.is_compressed());
+        let mut message = assembly.into_message();
+        if is_compressed {
+            message = self.decompress(kind, message.payload().as_bytes(), codec)?;
+        }
+        Ok(Step::Arrived(Arrival::Assembled(message)))
+    }
+
+    /// RFC 7692 §7.2.2: the message that a compressed payload stands for.
+    fn decompress(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        codec: &mut Codec,
+    ) -> Result<Assembled, ProtocolError> {
+        let windows = self.rare.as_mut().and_then(|rare| rare.windows.as_mut());
+        let window = windows.and_then(|windows| windows.received.as_mut());
+        Ok(Assembled::new(kind, codec.decompress(payload, window, HEADER_ROOM)?)?)
     }
 
     /// Checks what depends on the frames before: the order of fragments and the size of the message.
     fn check_data_frame(&self, config: &Config, header: &Header) -> Result<(), ProtocolError> {
-        let received_len = match (self.assembly(), header.opcode) {
-            (Some(assembly), Opcode::Continuation) => assembly.len() as u64,
+        let (received_len, fragments, compressed) = match (self.assembly(), header.opcode) {
+            (Some(assembly), Opcode::Continuation) => {
+                (assembly.len() as u64, assembly.fragments(), assembly.is_compressed())
+            }
             (None, Opcode::Continuation) => return Err(ProtocolError::UnexpectedContinuation),
             (Some(_), _) => return Err(ProtocolError::ExpectedContinuation),
-            (None, _) => 0,
+            (None, _) => (0, 0, header.compressed),
         };
-        let limit = config.message_bytes_max as u64;
+        if fragments >= config.fragments_max {
+            return Err(ProtocolError::TooManyFragments { limit: config.fragments_max });
+        }
+        let limit = if compressed { config.compressed_bytes_max() } else { config.message_bytes_max } as u64;
         match received_len.checked_add(header.payload_len) {
             Some(bytes) if bytes <= limit => Ok(()),
             sum => Err(ProtocolError::MessageTooBig { bytes: sum.unwrap_or(u64::MAX), limit }),
@@ -168,11 +197,16 @@ impl Connection {
         received: &'a mut Received<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Event<'a>, ProtocolError> {
+        let is_answered = opcode != Opcode::Ping || received.admits_ping();
         let (payload, room) = received.lend(placed);
         match opcode {
             // RFC 6455 §5.5.2: a Ping is answered with a Pong of the same payload.
-            Opcode::Ping => {
+            Opcode::Ping if is_answered => {
                 self.answer(Opcode::Pong, payload, room, out);
+                Ok(Event::Ping(payload))
+            }
+            Opcode::Ping => {
+                self.rare_mut().late_ping = Some(payload.into());
                 Ok(Event::Ping(payload))
             }
             Opcode::Close => {

@@ -6,7 +6,7 @@ use crate::close::{CONTROL_BYTES_MAX, ClosePayload};
 use crate::frame::{self, Header, Opcode, Role};
 use crate::message::{Message, Source};
 use crate::received::ReplyRoom;
-use crate::{CloseCode, ProtocolError, SendError, mask};
+use crate::{CloseCode, Codec, ProtocolError, SendError, mask};
 
 /// From this payload length on, an assembled message is sent from its own memory. The header of such a frame
 /// fills the whole [`HEADER_ROOM`].
@@ -15,16 +15,24 @@ const MOVED_BYTES_MIN: usize = 64 * 1024;
 impl Connection {
     /// Sends a message back as it came, of the same kind and payload.
     ///
-    /// On a server with nothing in `out`, a payload in the lent bytes is not copied: its header is written in
+    /// It is compressed like any other where that was agreed on. Otherwise, on a server with nothing in `out`, a payload in the lent bytes is not copied: its header is written in
     /// front of it. An assembled payload of 64 KiB or more then *replaces* the empty `out`. Otherwise the frame is
     /// appended to `out`.
     ///
     /// # Errors
     /// [`SendError::Closing`] after a Close frame was sent.
     #[inline]
-    pub fn reply(&mut self, message: Message<'_>, out: &mut Vec<u8>) -> Result<(), SendError> {
+    pub fn reply(
+        &mut self,
+        message: Message<'_>,
+        codec: &mut Codec,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
         self.check_open()?;
         let opcode = message.kind().opcode();
+        if self.is_compressing() && self.write_compressed(opcode, message.as_bytes(), codec, out) {
+            return Ok(());
+        }
         match message.0 {
             Source::Lent(payload, room) => self.answer(opcode, payload.as_bytes(), room, out),
             Source::Assembled(message) => {
@@ -38,20 +46,21 @@ impl Connection {
     ///
     /// # Errors
     /// [`SendError::Closing`] after a Close frame was sent.
-    pub fn send_text(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(), SendError> {
-        self.check_open()?;
-        self.write_frame(Opcode::Text, text.as_bytes(), out);
-        Ok(())
+    pub fn send_text(&mut self, text: &str, codec: &mut Codec, out: &mut Vec<u8>) -> Result<(), SendError> {
+        self.send_message(Opcode::Text, text.as_bytes(), codec, out)
     }
 
     /// Appends a binary message to `out`.
     ///
     /// # Errors
     /// [`SendError::Closing`] after a Close frame was sent.
-    pub fn send_binary(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
-        self.check_open()?;
-        self.write_frame(Opcode::Binary, bytes, out);
-        Ok(())
+    pub fn send_binary(
+        &mut self,
+        bytes: &[u8],
+        codec: &mut Codec,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.send_message(Opcode::Binary, bytes, codec, out)
     }
 
     /// Appends a Ping to `out`; the peer answers with a Pong of the same payload.
@@ -117,13 +126,38 @@ impl Connection {
         }
     }
 
+    /// The Pong that was put off for the sake of the last Ping.
+    pub(super) fn answer_late_ping(&mut self, out: &mut Vec<u8>) {
+        if let Some(payload) = self.rare.as_mut().and_then(|rare| rare.late_ping.take()) {
+            if !self.is_close_sent() {
+                self.write_frame(Opcode::Pong, &payload, out);
+            }
+            self.shed_rare();
+        }
+    }
+
+    fn send_message(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        codec: &mut Codec,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        if !self.write_compressed(opcode, payload, codec, out) {
+            self.write_frame(opcode, payload, out);
+        }
+        Ok(())
+    }
+
     fn send_assembled(&mut self, opcode: Opcode, mut room_and_payload: Vec<u8>, out: &mut Vec<u8>) {
         let payload_len = room_and_payload.len() - HEADER_ROOM;
         if payload_len < MOVED_BYTES_MIN || self.role() == Role::Client || !out.is_empty() {
             self.write_frame(opcode, &room_and_payload[HEADER_ROOM..], out);
             return;
         }
-        let header = Header { fin: true, opcode, masking_key: None, payload_len: payload_len as u64 };
+        let payload_len = payload_len as u64;
+        let header = Header { fin: true, compressed: false, opcode, masking_key: None, payload_len };
         frame::encode_header(&mut room_and_payload, &header);
         *out = room_and_payload;
     }
@@ -143,12 +177,33 @@ impl Connection {
         if self.is_close_sent() { Err(SendError::Closing) } else { Ok(()) }
     }
 
-    /// Appends a whole frame; a client's is masked with a fresh key.
+    /// Appends a message as a compressed frame, if compression was agreed on and makes it shorter (RFC 7692 §7.2.1).
+    fn write_compressed(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        codec: &mut Codec,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(bits) = self.compression else { return false };
+        let windows = self.rare.as_mut().and_then(|rare| rare.windows.as_mut());
+        let window = windows.and_then(|windows| windows.sent.as_mut());
+        let Some(payload) = codec.compress(payload, bits, window) else { return false };
+        self.write_frame_with(opcode, true, payload, out);
+        true
+    }
+
+    /// Appends a whole frame that is not compressed.
     fn write_frame(&mut self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+        self.write_frame_with(opcode, false, payload, out);
+    }
+
+    /// Appends a whole frame; a client's is masked with a fresh key.
+    fn write_frame_with(&mut self, opcode: Opcode, compressed: bool, payload: &[u8], out: &mut Vec<u8>) {
         let keys = self.rare.as_mut().and_then(|rare| rare.keys.as_mut());
         let masking_key = keys.map(|keys| (keys.0)());
-        let header = Header { fin: true, opcode, masking_key, payload_len: payload.len() as u64 };
-        frame::write_header(out, &header);
+        let payload_len = payload.len() as u64;
+        frame::write_header(out, &Header { fin: true, compressed, opcode, masking_key, payload_len });
         let start = out.len();
         out.extend_from_slice(payload);
         if let Some(key) = masking_key {

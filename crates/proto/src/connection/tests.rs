@@ -1,7 +1,10 @@
 //! The connection: the table of its states, where replies are written, what is checked at a header.
 
 use super::*;
-use crate::{CloseCode, SendError};
+use crate::{CloseCode, Config, SendError};
+
+mod compression;
+mod floods;
 
 const KEY: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 
@@ -26,11 +29,12 @@ struct Outcome {
 
 /// Feeds bytes to a server that does not answer messages; events are shown by their first word.
 fn receive(connection: &mut Connection, config: &Config, mut bytes: Vec<u8>) -> Outcome {
+    let mut codec = Codec::new(config.clone());
     let mut received = Received::new(&mut bytes);
     let mut out = Vec::new();
     let mut events = Vec::new();
     let error = loop {
-        match connection.poll_event(config, &mut received, &mut out) {
+        match connection.poll_event(&mut codec, &mut received, &mut out) {
             Ok(Some(Event::Message(message))) => events.push(format!("message of {}", message.len())),
             Ok(Some(event)) => events.push(format!("{event:?}").split('(').next().unwrap_or("").to_owned()),
             Ok(None) => break None,
@@ -74,10 +78,10 @@ fn failed() -> Connection {
 }
 
 #[test]
-fn a_connection_is_one_pointer_and_send() {
+fn a_connection_is_two_words_and_send() {
     const fn assert_send<T: Send>() {}
     assert_send::<Connection>();
-    assert_eq!(size_of::<Connection>(), size_of::<usize>());
+    assert_eq!(size_of::<Connection>(), 2 * size_of::<usize>());
 }
 
 #[test]
@@ -123,8 +127,8 @@ fn only_an_open_connection_sends() {
     for (state, close_received) in [(close_sent as fn() -> _, false), (closed, true), (failed, false)] {
         let mut connection: Connection = state();
         let mut out = Vec::new();
-        assert_eq!(connection.send_text("a", &mut out), Err(SendError::Closing));
-        assert_eq!(connection.send_binary(b"a", &mut out), Err(SendError::Closing));
+        assert_eq!(connection.send_text("a", &mut Codec::default(), &mut out), Err(SendError::Closing));
+        assert_eq!(connection.send_binary(b"a", &mut Codec::default(), &mut out), Err(SendError::Closing));
         assert_eq!(connection.send_ping(b"", &mut out), Err(SendError::Closing));
         assert_eq!(connection.send_pong(b"", &mut out), Err(SendError::Closing));
         assert_eq!(connection.close(None, "", &mut out), Err(SendError::Closing));
@@ -156,10 +160,10 @@ fn a_reply_after_close_is_refused_and_not_written() {
     let mut bytes = frame(0x82, b"abc");
     let mut received = Received::new(&mut bytes);
     let (mut connection, mut out) = (open(), Vec::new());
-    let event = connection.poll_event(&Config::default(), &mut received, &mut out);
+    let event = connection.poll_event(&mut Codec::default(), &mut received, &mut out);
     let Ok(Some(Event::Message(message))) = event else { panic!("{event:?}") };
     connection.close(None, "", &mut out).expect("open");
-    assert_eq!(connection.reply(message, &mut out), Err(SendError::Closing));
+    assert_eq!(connection.reply(message, &mut Codec::default(), &mut out), Err(SendError::Closing));
     assert!(received.reply_range().is_empty());
     assert_eq!(out, b"\x88\x00");
 }
@@ -168,10 +172,10 @@ fn a_reply_after_close_is_refused_and_not_written() {
 fn echo(connection: &mut Connection, mut bytes: Vec<u8>, mut out: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     let mut received = Received::new(&mut bytes);
     while let Some(event) =
-        connection.poll_event(&Config::default(), &mut received, &mut out).expect("legal frames")
+        connection.poll_event(&mut Codec::default(), &mut received, &mut out).expect("legal frames")
     {
         if let Event::Message(message) = event {
-            connection.reply(message, &mut out).expect("open");
+            connection.reply(message, &mut Codec::default(), &mut out).expect("open");
         }
     }
     (received.replies().to_vec(), out)
@@ -230,10 +234,10 @@ fn echo_assembled(payload: &[u8], out: Vec<u8>) -> (*const u8, Vec<u8>) {
     let (front, back) = payload.split_at(payload.len() / 2);
     let mut bytes = [frame(0x02, front), frame(0x80, back)].concat();
     let mut received = Received::new(&mut bytes);
-    let event = connection.poll_event(&Config::default(), &mut received, &mut out);
+    let event = connection.poll_event(&mut Codec::default(), &mut received, &mut out);
     let Ok(Some(Event::Message(message))) = event else { panic!("{event:?}") };
     let place = message.as_bytes().as_ptr();
-    connection.reply(message, &mut out).expect("open");
+    connection.reply(message, &mut Codec::default(), &mut out).expect("open");
     assert!(connection.rare.is_none(), "an idle server owns nothing");
     (place, out)
 }
@@ -346,7 +350,7 @@ fn a_cut_data_frame_leaves_nothing_unparsed_and_a_cut_header_or_control_frame_st
     {
         let mut bytes = cut.to_vec();
         let mut received = Received::new(&mut bytes);
-        let event = open().poll_event(&Config::default(), &mut received, &mut Vec::new());
+        let event = open().poll_event(&mut Codec::default(), &mut received, &mut Vec::new());
         assert!(matches!(event, Ok(None)));
         assert_eq!(received.unparsed(), &cut[cut.len() - kept..]);
     }

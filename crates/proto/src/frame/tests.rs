@@ -5,7 +5,7 @@ use super::*;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 fn header(fin: bool, opcode: Opcode, masking_key: Option<[u8; 4]>, payload_len: u64) -> Header {
-    Header { fin, opcode, masking_key, payload_len }
+    Header { fin, compressed: false, opcode, masking_key, payload_len }
 }
 
 /// A client's header: two bytes, the extended length, the key.
@@ -25,7 +25,7 @@ const OPCODES: [(u8, Opcode); 6] = [
 #[test]
 fn every_opcode_is_parsed_with_and_without_fin() {
     for (bits, opcode) in OPCODES {
-        let parsed = |first| parse_header(&masked(first, 5, b""), Role::Server);
+        let parsed = |first| parse_header(&masked(first, 5, b""), Role::Server, false);
         assert_eq!(parsed(FIN | bits), Ok(Some((header(true, opcode, Some(KEY), 5), 6))));
         let fragment = if opcode.is_control() {
             Err(ProtocolError::FragmentedControlFrame)
@@ -52,10 +52,10 @@ fn a_length_is_read_from_each_of_its_three_forms() {
     for (len, short, extended) in cases {
         let client = masked(0x82, short, extended);
         let from_client = header(true, Opcode::Binary, Some(KEY), len);
-        assert_eq!(parse_header(&client, Role::Server), Ok(Some((from_client, client.len()))));
+        assert_eq!(parse_header(&client, Role::Server, false), Ok(Some((from_client, client.len()))));
         let server = [&[0x82, short], extended].concat();
         let from_server = header(true, Opcode::Binary, None, len);
-        assert_eq!(parse_header(&server, Role::Client), Ok(Some((from_server, server.len()))));
+        assert_eq!(parse_header(&server, Role::Client, false), Ok(Some((from_server, server.len()))));
     }
 }
 
@@ -64,12 +64,12 @@ fn a_length_in_a_longer_form_than_needed_is_refused() {
     for payload_len in [0, 5, 125] {
         let bytes = masked(0x82, 126, &[0, payload_len]);
         let error = ProtocolError::NonMinimalLength { payload_len: payload_len.into(), encoded_bytes: 2 };
-        assert_eq!(parse_header(&bytes, Role::Server), Err(error));
+        assert_eq!(parse_header(&bytes, Role::Server, false), Err(error));
     }
     for payload_len in [0_u64, 125, 126, 200, 0xffff] {
         let bytes = masked(0x82, 127, &payload_len.to_be_bytes());
         let error = ProtocolError::NonMinimalLength { payload_len, encoded_bytes: 8 };
-        assert_eq!(parse_header(&bytes, Role::Server), Err(error));
+        assert_eq!(parse_header(&bytes, Role::Server, false), Err(error));
     }
 }
 
@@ -80,7 +80,7 @@ fn a_length_with_the_top_bit_is_refused_before_the_key_arrives() {
     for length in wrapping {
         for first in [0x82, 0x81, 0x80, 0x02] {
             let bytes = [&[first, 0xff][..], &length.to_be_bytes()].concat();
-            assert_eq!(parse_header(&bytes, Role::Server), Err(ProtocolError::LengthTopBit(length)));
+            assert_eq!(parse_header(&bytes, Role::Server, false), Err(ProtocolError::LengthTopBit(length)));
         }
     }
 }
@@ -90,7 +90,7 @@ fn each_combination_of_reserved_bits_is_refused_at_the_first_byte() {
     for bits in 1..=7_u8 {
         for (opcode, _) in OPCODES {
             let first = [FIN | bits << 4 | opcode];
-            assert_eq!(parse_header(&first, Role::Server), Err(ProtocolError::ReservedBits(bits)));
+            assert_eq!(parse_header(&first, Role::Server, false), Err(ProtocolError::ReservedBits(bits)));
         }
     }
 }
@@ -99,7 +99,10 @@ fn each_combination_of_reserved_bits_is_refused_at_the_first_byte() {
 fn each_reserved_opcode_is_refused_at_the_first_byte() {
     for opcode in (0x3..=0x7).chain(0xb..=0xf) {
         for first in [opcode, FIN | opcode] {
-            assert_eq!(parse_header(&[first], Role::Server), Err(ProtocolError::ReservedOpcode(opcode)));
+            assert_eq!(
+                parse_header(&[first], Role::Server, false),
+                Err(ProtocolError::ReservedOpcode(opcode))
+            );
         }
     }
 }
@@ -107,18 +110,21 @@ fn each_reserved_opcode_is_refused_at_the_first_byte() {
 #[test]
 fn a_server_takes_only_masked_frames_and_a_client_only_unmasked_ones() {
     for (bits, _) in OPCODES {
-        assert_eq!(parse_header(&[FIN | bits, 5], Role::Server), Err(ProtocolError::UnmaskedFrame));
-        assert_eq!(parse_header(&[FIN | bits, MASKED | 5], Role::Client), Err(ProtocolError::MaskedFrame));
+        assert_eq!(parse_header(&[FIN | bits, 5], Role::Server, false), Err(ProtocolError::UnmaskedFrame));
+        assert_eq!(
+            parse_header(&[FIN | bits, MASKED | 5], Role::Client, false),
+            Err(ProtocolError::MaskedFrame)
+        );
     }
 }
 
 #[test]
 fn a_control_frame_of_126_bytes_is_refused() {
     for first in [0x88, 0x89, 0x8a] {
-        let longest = parse_header(&masked(first, 125, b""), Role::Server);
+        let longest = parse_header(&masked(first, 125, b""), Role::Server, false);
         assert!(matches!(longest, Ok(Some((Header { payload_len: 125, .. }, 6)))));
         let bytes = masked(first, 126, &[0, 126]);
-        assert_eq!(parse_header(&bytes, Role::Server), Err(ProtocolError::ControlFrameTooLong(126)));
+        assert_eq!(parse_header(&bytes, Role::Server, false), Err(ProtocolError::ControlFrameTooLong(126)));
     }
 }
 
@@ -127,12 +133,12 @@ fn every_proper_prefix_of_a_legal_header_is_incomplete() {
     for (short, extended) in [(5, &b""[..]), (126, &[1, 0]), (127, &[0, 0, 0, 0, 0, 1, 0, 0])] {
         let client = masked(0x81, short, extended);
         for end in 0..client.len() {
-            assert_eq!(parse_header(&client[..end], Role::Server), Ok(None), "{end}");
+            assert_eq!(parse_header(&client[..end], Role::Server, false), Ok(None), "{end}");
         }
         let server = &client[..client.len() - 4];
         let server = [&[server[0], server[1] & !MASKED], &server[2..]].concat();
         for end in 0..server.len() {
-            assert_eq!(parse_header(&server[..end], Role::Client), Ok(None), "{end}");
+            assert_eq!(parse_header(&server[..end], Role::Client, false), Ok(None), "{end}");
         }
     }
 }
@@ -155,7 +161,7 @@ fn a_written_header_is_parsed_back_and_has_the_announced_size() {
                 write_header(&mut out, &written);
                 let size = header_len(payload_len, key.is_some());
                 assert_eq!(out.len(), 1 + size);
-                assert_eq!(parse_header(&out[1..], role), Ok(Some((written, size))));
+                assert_eq!(parse_header(&out[1..], role, false), Ok(Some((written, size))));
             }
         }
     }
@@ -168,7 +174,7 @@ fn the_short_parser_agrees_with_the_general_one_on_all_first_bytes() {
         for extended in [[0, 0], [0, 125], [0, 126], [1, 2], [0xff, 0xff]] {
             let bytes = [first, second, extended[0], extended[1], 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
             let short = parse_short_message(*bytes.first_chunk().unwrap());
-            let general = parse_header(&bytes, Role::Server).ok().flatten();
+            let general = parse_header(&bytes, Role::Server, false).ok().flatten();
             let whole_message = general.filter(|(header, _)| {
                 header.fin
                     && matches!(header.opcode, Opcode::Text | Opcode::Binary)
@@ -181,6 +187,26 @@ fn the_short_parser_agrees_with_the_general_one_on_all_first_bytes() {
                 masking_key: header.masking_key.unwrap(),
             });
             assert_eq!(short, expected, "{bytes:?}");
+        }
+    }
+}
+
+#[test]
+fn rsv1_marks_the_first_frame_of_a_message_once_compression_was_agreed_on_and_nothing_else() {
+    for first in 0..=u8::MAX {
+        let parsed = parse_header(&masked(first, 5, b""), Role::Server, true);
+        let begins_message = matches!(first & 0x0f, 0x1 | 0x2);
+        let reserved = (first & RESERVED_BITS) >> 4;
+        match reserved {
+            0 => assert_eq!(parsed, parse_header(&masked(first, 5, b""), Role::Server, false)),
+            0b100 if begins_message => {
+                let (header, _) = parsed.expect("legal").expect("complete");
+                assert!(header.compressed, "{first:#x}");
+                let mut out = Vec::new();
+                write_header(&mut out, &header);
+                assert_eq!(out[0], first);
+            }
+            bits => assert_eq!(parsed, Err(ProtocolError::ReservedBits(bits)), "{first:#x}"),
         }
     }
 }

@@ -5,7 +5,9 @@ use base64::Engine as _;
 use httparse::EMPTY_HEADER;
 
 use super::response::write_field;
-use super::{BASE64, HeadError, accept_key, is_field_value, is_token, list_names};
+use crate::deflate::{Offer, PerMessageDeflate};
+
+use super::{BASE64, HeadError, accept_key, is_field_value, is_token, list_names, parse_extensions};
 
 /// Largest response head in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -31,9 +33,12 @@ pub enum ClientHandshakeError {
     /// Sec-WebSocket-Accept does not belong to the nonce.
     #[error("Sec-WebSocket-Accept does not belong to the key that was sent")]
     AcceptMismatch,
-    /// The server chose an extension, but none was offered.
+    /// The server's extensions are not a list, or not only one that was offered.
     #[error("server chose an extension that was not offered")]
     UnexpectedExtension,
+    /// RFC 7692 §7.1: the parameters of the extension are not an answer to the offer.
+    #[error("parameters of permessage-deflate do not answer the offer")]
+    InvalidExtension,
     /// The server chose a subprotocol that was not offered.
     #[error("server chose a subprotocol that was not offered")]
     UnexpectedSubprotocol,
@@ -44,10 +49,13 @@ pub enum ClientHandshakeError {
 pub struct Response<'a> {
     /// The subprotocol that the server chose.
     pub subprotocol: Option<&'a str>,
+    /// The compression that the server agreed to.
+    pub compression: Option<PerMessageDeflate>,
 }
 
 /// Appends the request that opens a WebSocket (RFC 6455 §4.1) to `out`. `nonce` is chosen at random for each
-/// connection, `host` includes a port that is not the default, `target` is a path with an optional query.
+/// connection, `host` includes a port that is not the default, `target` is a path with an optional query, `compression` is
+/// what the client is ready for.
 ///
 /// # Errors
 /// A value that does not fit into the head. Nothing is written then.
@@ -57,6 +65,7 @@ pub fn write_request(
     target: &str,
     nonce: [u8; 16],
     subprotocols: &[&str],
+    compression: Option<Offer>,
 ) -> Result<(), HeadError> {
     if host.is_empty() || !is_field_value(host) {
         return Err(HeadError::InvalidValue { name: "Host".to_owned() });
@@ -78,11 +87,14 @@ pub fn write_request(
     if !subprotocols.is_empty() {
         write_field(out, "Sec-WebSocket-Protocol", &subprotocols.join(", "));
     }
+    if let Some(offer) = compression {
+        write_field(out, "Sec-WebSocket-Extensions", &offer.to_string());
+    }
     out.extend_from_slice(b"\r\n");
     Ok(())
 }
 
-/// Reads the response to a request with this `nonce` and these `subprotocols` from all bytes received so far.
+/// Reads the response to a request with this `nonce`, `subprotocols` and `compression` from all bytes received so far.
 /// Returns it and the size of its head in bytes, or nothing if the head is not complete.
 ///
 /// # Errors
@@ -91,6 +103,7 @@ pub fn verify_response<'a>(
     bytes: &'a [u8],
     nonce: [u8; 16],
     subprotocols: &[&str],
+    compression: Option<Offer>,
 ) -> Result<Option<(Response<'a>, usize)>, ClientHandshakeError> {
     let mut headers = [EMPTY_HEADER; HEADER_FIELDS_MAX];
     let mut parsed = httparse::Response::new(&mut headers);
@@ -105,7 +118,7 @@ pub fn verify_response<'a>(
         (_, Some(status)) if status != 101 => return Err(ClientHandshakeError::Status(status)),
         _ => return Err(ClientHandshakeError::Malformed),
     }
-    let response = verify_fields(parsed.headers, nonce, subprotocols)?;
+    let response = verify_fields(parsed.headers, nonce, subprotocols, compression)?;
     Ok(Some((response, head_len)))
 }
 
@@ -113,6 +126,7 @@ fn verify_fields<'a>(
     headers: &[httparse::Header<'a>],
     nonce: [u8; 16],
     subprotocols: &[&str],
+    compression: Option<Offer>,
 ) -> Result<Response<'a>, ClientHandshakeError> {
     let values = |name: &'static str| {
         headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
@@ -126,9 +140,12 @@ fn verify_fields<'a>(
     if !values("sec-websocket-accept").eq([&accept[..]]) {
         return Err(ClientHandshakeError::AcceptMismatch);
     }
-    if values("sec-websocket-extensions").any(|value| !value.is_empty()) {
-        return Err(ClientHandshakeError::UnexpectedExtension);
-    }
+    let extensions = values("sec-websocket-extensions");
+    let compression = match compression {
+        Some(offer) => offer.read_response(&extensions.map(parse_extensions).collect::<Vec<_>>())?,
+        None if extensions.into_iter().all(<[u8]>::is_empty) => None,
+        None => return Err(ClientHandshakeError::UnexpectedExtension),
+    };
     let mut chosen = values("sec-websocket-protocol");
     let subprotocol = match (chosen.next(), chosen.next()) {
         (None, _) => None,
@@ -140,7 +157,7 @@ fn verify_fields<'a>(
         ),
         _ => return Err(ClientHandshakeError::UnexpectedSubprotocol),
     };
-    Ok(Response { subprotocol })
+    Ok(Response { subprotocol, compression })
 }
 
 #[cfg(test)]
@@ -164,7 +181,7 @@ mod tests {
     #[test]
     fn a_client_request_is_accepted_by_our_server_and_its_response_by_our_client() {
         let mut bytes = Vec::new();
-        write_request(&mut bytes, "example.com:8080", "/chat?x=1", NONCE, &["a", "b"]).expect("legal");
+        write_request(&mut bytes, "example.com:8080", "/chat?x=1", NONCE, &["a", "b"], None).expect("legal");
         let (request, head_len) = HeadScanner::default()
             .read_request(&bytes, &Limits::default())
             .expect("legal")
@@ -172,13 +189,17 @@ mod tests {
         assert_eq!(head_len, bytes.len());
         assert_eq!((request.host(), request.target()), ("example.com:8080", "/chat?x=1"));
         let mut response = Vec::new();
-        write_accept(&mut response, &request, Some("b"), &[]).expect("legal");
+        write_accept(&mut response, &request, Some("b"), None, &[]).expect("legal");
         let head_len = response.len();
         response.extend(b"\x81\x00");
-        let expected = Some((Response { subprotocol: Some("b") }, head_len));
-        assert_eq!(verify_response(&response, NONCE, &["a", "b"]), Ok(expected));
+        let expected = Some((Response { subprotocol: Some("b"), compression: None }, head_len));
+        assert_eq!(verify_response(&response, NONCE, &["a", "b"], None), Ok(expected));
         for end in 0..head_len {
-            assert_eq!(verify_response(&response[..end], NONCE, &["a", "b"]), Ok(None), "complete at {end}");
+            assert_eq!(
+                verify_response(&response[..end], NONCE, &["a", "b"], None),
+                Ok(None),
+                "complete at {end}"
+            );
         }
     }
 
@@ -195,7 +216,7 @@ mod tests {
         ];
         for (host, target, subprotocol) in cases {
             let mut out = Vec::new();
-            let result = write_request(&mut out, host, target, NONCE, &[subprotocol]);
+            let result = write_request(&mut out, host, target, NONCE, &[subprotocol], None);
             assert!(
                 matches!(result, Err(HeadError::InvalidValue { .. })),
                 "{host:?} {target:?} {subprotocol:?}"
@@ -231,7 +252,11 @@ mod tests {
             (accepted(&[("X", "y"); 101]), ClientHandshakeError::HeadTooLarge),
         ];
         for (response, error) in cases {
-            assert_eq!(verify_response(response.as_bytes(), NONCE, &["a"]), Err(error), "{response:.200}");
+            assert_eq!(
+                verify_response(response.as_bytes(), NONCE, &["a"], None),
+                Err(error),
+                "{response:.200}"
+            );
         }
     }
 }

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use httparse::{EMPTY_HEADER, Header};
 
-use super::{BASE64, HandshakeError, Limits, is_token, list_items, list_names};
+use super::{BASE64, Extension, HandshakeError, Limits, is_token, list_items, list_names, parse_extensions};
 
 /// Reads a request head that may arrive in any number of pieces, in time linear in its size: it remembers how
 /// far it has looked for the end.
@@ -207,6 +207,11 @@ impl<'a> Request<'a> {
             .flat_map(list_items)
             .filter(|item| is_token(item))
             .filter_map(|item| str::from_utf8(item).ok())
+    }
+
+    /// The extensions that the client offers, one list for each header field; fields that break the grammar are left out.
+    pub(crate) fn extension_lists(&self) -> impl Iterator<Item = Vec<Extension<'a>>> {
+        self.values("sec-websocket-extensions").filter_map(parse_extensions)
     }
 
     /// The value of Sec-WebSocket-Key.

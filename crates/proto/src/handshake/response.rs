@@ -3,6 +3,8 @@
 
 use std::io::Write as _;
 
+use crate::deflate::Agreement;
+
 use super::{HeadError, Request, accept_key, is_field_value, is_token};
 
 /// Seconds after which a client may try again when the application does not say.
@@ -19,7 +21,8 @@ const RESERVED: [&str; 7] = [
     "upgrade",
 ];
 
-/// Appends the response that opens the WebSocket (RFC 6455 §4.2.2) to `out`; frames may follow it.
+/// Appends the response that opens the WebSocket (RFC 6455 §4.2.2) to `out`; frames may follow it. `compression` is what
+/// [`Agreement::choose`] made of the same request.
 ///
 /// # Errors
 /// A subprotocol that the client did not offer, or an illegal or reserved header field. Nothing is written then.
@@ -27,6 +30,7 @@ pub fn write_accept(
     out: &mut Vec<u8>,
     request: &Request<'_>,
     subprotocol: Option<&str>,
+    compression: Option<&Agreement>,
     headers: &[(&str, &str)],
 ) -> Result<(), HeadError> {
     if let Some(name) = subprotocol
@@ -42,6 +46,9 @@ pub fn write_accept(
     out.extend_from_slice(b"\r\n");
     if let Some(name) = subprotocol {
         write_field(out, "Sec-WebSocket-Protocol", name);
+    }
+    if let Some(agreement) = compression {
+        write!(out, "Sec-WebSocket-Extensions: {agreement}\r\n").expect("a Vec takes all bytes");
     }
     write_fields(out, headers);
     out.extend_from_slice(b"\r\n");
@@ -165,7 +172,7 @@ mod tests {
     fn the_response_of_the_rfc_example_is_written() {
         let request = request();
         let mut out = Vec::new();
-        write_accept(&mut out, &request, Some("chat"), &[("Server", "gannet")]).expect("legal");
+        write_accept(&mut out, &request, Some("chat"), None, &[("Server", "gannet")]).expect("legal");
         let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
                         Sec-WebSocket-Protocol: chat\r\nServer: gannet\r\n\r\n";
@@ -189,7 +196,10 @@ mod tests {
         ];
         for (subprotocol, name, value, error) in cases {
             let mut out = Vec::new();
-            assert_eq!(write_accept(&mut out, &request, subprotocol, &[(name, value)]), Err(error.clone()));
+            assert_eq!(
+                write_accept(&mut out, &request, subprotocol, None, &[(name, value)]),
+                Err(error.clone())
+            );
             if subprotocol.is_none() {
                 assert_eq!(write_refusal(&mut out, 403, &[(name, value)], ""), Err(error));
             }

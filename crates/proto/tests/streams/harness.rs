@@ -2,7 +2,8 @@
 //! gets the replies in place first, then `out`.
 
 use gannet_proto::{
-    Close, Config, Connection, Event, MaskingKeys, Message, Payload, ProtocolError, Received, SendError,
+    Close, Codec, Config, Connection, Event, MaskingKeys, Message, Payload, ProtocolError, Received,
+    SendError,
 };
 
 /// An event that owns its bytes.
@@ -30,7 +31,7 @@ pub(crate) enum Behaviour {
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) connection: Connection,
-    config: Config,
+    codec: Codec,
     behaviour: Behaviour,
     tail: Vec<u8>,
     pub(crate) seen: Vec<Seen>,
@@ -49,8 +50,8 @@ impl End {
     }
 
     fn new(connection: Connection, config: Config, behaviour: Behaviour) -> Self {
-        let (tail, seen, wire) = (Vec::new(), Vec::new(), Vec::new());
-        Self { connection, config, behaviour, tail, seen, wire, error: None }
+        let (codec, tail, seen, wire) = (Codec::new(config), Vec::new(), Vec::new(), Vec::new());
+        Self { connection, codec, behaviour, tail, seen, wire, error: None }
     }
 
     /// Receives one chunk.
@@ -60,13 +61,13 @@ impl End {
         let mut received = Received::new(&mut bytes);
         let mut out = Vec::new();
         loop {
-            match self.connection.poll_event(&self.config, &mut received, &mut out) {
+            match self.connection.poll_event(&mut self.codec, &mut received, &mut out) {
                 Ok(Some(event)) => {
                     self.seen.push(Seen::from(&event));
                     if let Event::Message(message) = event {
                         let turn = if self.behaviour == Behaviour::Mixed { self.seen.len() } else { 0 };
                         let behaviour = self.behaviour;
-                        act(&mut self.connection, behaviour, turn, message, &mut out)
+                        act(&mut self.connection, behaviour, turn, message, &mut self.codec, &mut out)
                             .expect("a message is delivered only while frames may be sent");
                     }
                 }
@@ -90,6 +91,16 @@ impl End {
         send(&mut self.connection, &mut self.wire).expect("the connection is open");
     }
 
+    /// Sends a message; it goes to the wire.
+    pub(crate) fn send_message(&mut self, payload: Payload<'_>) {
+        let (codec, wire) = (&mut self.codec, &mut self.wire);
+        let sent = match payload {
+            Payload::Text(text) => self.connection.send_text(text, codec, wire),
+            Payload::Binary(bytes) => self.connection.send_binary(bytes, codec, wire),
+        };
+        sent.expect("the connection is open");
+    }
+
     /// Takes what was sent since the last call.
     pub(crate) fn take_wire(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.wire)
@@ -101,14 +112,15 @@ fn act(
     behaviour: Behaviour,
     turn: usize,
     message: Message<'_>,
+    codec: &mut Codec,
     out: &mut Vec<u8>,
 ) -> Result<(), SendError> {
     match (behaviour, turn % 3) {
         (Behaviour::Ignore, _) | (Behaviour::Mixed, 1) => Ok(()),
-        (Behaviour::Echo, _) | (Behaviour::Mixed, 0) => connection.reply(message, out),
+        (Behaviour::Echo, _) | (Behaviour::Mixed, 0) => connection.reply(message, codec, out),
         (Behaviour::Mixed, _) => match message.payload() {
-            Payload::Text(text) => connection.send_text(text, out),
-            Payload::Binary(bytes) => connection.send_binary(bytes, out),
+            Payload::Text(text) => connection.send_text(text, codec, out),
+            Payload::Binary(bytes) => connection.send_binary(bytes, codec, out),
         },
     }
 }

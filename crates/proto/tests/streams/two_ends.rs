@@ -1,6 +1,7 @@
 //! A client and a server wired together: what one sends the other sees, and every way to close ends cleanly.
 
-use gannet_proto::{CloseCode, Config, ProtocolError, ReadyState};
+use gannet_proto::deflate::{Direction, PerMessageDeflate, WindowBits};
+use gannet_proto::{CloseCode, Config, Payload, ProtocolError, ReadyState};
 
 use crate::harness::{Behaviour, End, Seen};
 
@@ -28,13 +29,43 @@ fn every_message_is_echoed_whatever_its_size() {
     for size in sizes {
         let text = "t".repeat(size);
         let bytes = vec![size as u8; size];
-        client.send(|connection, out| connection.send_text(&text, out));
-        client.send(|connection, out| connection.send_binary(&bytes, out));
+        client.send_message(Payload::Text(&text));
+        client.send_message(Payload::Binary(&bytes));
         expected.extend([Seen::Text(text), Seen::Binary(bytes)]);
     }
     settle(&mut client, &mut server);
     assert_eq!(server.seen, expected);
     assert_eq!(client.seen, expected);
+}
+
+#[test]
+fn compressed_messages_are_echoed_whatever_their_size_and_parameters() {
+    let direction = |context_takeover, bits| Direction {
+        context_takeover,
+        window_bits: WindowBits::new(bits).expect("8 to 15"),
+    };
+    let directions = [(false, 15), (false, 8), (true, 8), (true, 9), (true, 12), (true, 15)];
+    for server_side in directions {
+        for client_side in directions {
+            let deflate = PerMessageDeflate {
+                server: direction(server_side.0, server_side.1),
+                client: direction(client_side.0, client_side.1),
+            };
+            let (mut client, mut server) = wired();
+            client.connection = client.connection.with_compression(deflate);
+            server.connection = server.connection.with_compression(deflate);
+            let mut expected = Vec::new();
+            for size in [0, 1, 255, 256, 257, 5_000, 40_000, 70_000, 300] {
+                let text: String = (0..size).map(|at| ['ä', 'b', '€'][at * at % 7 % 3]).collect();
+                let bytes: Vec<u8> = (0..size).map(|at| ((at * at) >> 3) as u8).collect();
+                client.send_message(Payload::Text(&text));
+                client.send_message(Payload::Binary(&bytes));
+                expected.extend([Seen::Text(text), Seen::Binary(bytes)]);
+            }
+            settle(&mut client, &mut server);
+            assert!(server.seen == expected && client.seen == expected, "{deflate:?}");
+        }
+    }
 }
 
 #[test]
@@ -58,7 +89,7 @@ enum Act {
 
 fn perform(end: &mut End, act: Act) {
     if act == Act::SendThenClose {
-        end.send(|connection, out| connection.send_text("last words", out));
+        end.send_message(Payload::Text("last words"));
     }
     match act {
         Act::Nothing => {}
@@ -106,7 +137,7 @@ fn every_pair_of_acts_ends_with_both_closed_and_at_most_one_close_seen() {
 #[test]
 fn messages_that_cross_a_close_are_not_delivered() {
     let (mut client, mut server) = wired();
-    client.send(|connection, out| connection.send_text("crossing", out));
+    client.send_message(Payload::Text("crossing"));
     server.send(|connection, out| connection.close(None, "", out));
     settle(&mut client, &mut server);
     assert_eq!(server.seen, [Seen::Close(None, String::new())]);
