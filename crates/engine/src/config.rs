@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::compression::Compression;
+
 /// What moves the bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Backend {
@@ -38,6 +40,20 @@ pub struct Config {
     pub connections_max: Option<usize>,
     /// The largest message received, fragments summed up; a larger one is answered with Close 1009. Default 16 MiB.
     pub message_bytes_max: usize,
+    /// The most frames of one message, empty ones included; with one more the connection is closed with 1008. Default
+    /// 131,072.
+    pub fragments_max: u32,
+    /// Whether messages are compressed where the client offers it (RFC 7692). Default [`Compression::Off`].
+    pub compression: Compression,
+    /// The smallest message that is compressed. Default 256 bytes.
+    pub compressed_bytes_min: usize,
+    /// How hard the compressor tries, 1 (fastest) to 9 (smallest). Default 1.
+    pub compression_level: u8,
+    /// The binary logarithm of a window of [`Compression::Dedicated`], 8 to 15. A client that does not let the server choose
+    /// ([RFC 7692 §7.1.2.2](https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2)) has 15 for its own. Default 12: 4 KiB.
+    pub compression_window_bits: u8,
+    /// The windows of all connections together, in bytes. Default 64 MiB.
+    pub compression_window_bytes_max: usize,
     /// From accept to the complete upgrade request. Default 10 s.
     pub handshake_timeout_ms: u32,
     /// Silence of the peer after which it is sent a ping. Each connection takes off up to a quarter of it, so that
@@ -69,6 +85,12 @@ impl Default for Config {
             shards: None,
             connections_max: None,
             message_bytes_max: 16 * 1024 * 1024,
+            fragments_max: 128 * 1024,
+            compression: Compression::Off,
+            compressed_bytes_min: 256,
+            compression_level: 1,
+            compression_window_bits: 12,
+            compression_window_bytes_max: 64 * 1024 * 1024,
             handshake_timeout_ms: 10_000,
             ping_interval_ms: 40_000,
             pong_timeout_ms: 20_000,
@@ -113,6 +135,9 @@ impl Config {
             check(setting, value as usize, 1..=TIMEOUT_MS_MAX as usize, "1 ms to 7 days")?;
         }
         check("message_bytes_max", self.message_bytes_max, 1..=1 << 32, "1 byte to 4 GiB")?;
+        check("fragments_max", self.fragments_max as usize, 1..=u32::MAX as usize, "1 to 4,294,967,295")?;
+        check("compression_level", self.compression_level.into(), 1..=9, "1 to 9")?;
+        check("compression_window_bits", self.compression_window_bits.into(), 8..=15, "8 to 15")?;
         check("outbox_bytes_max", self.outbox_bytes_max, 1024..=1 << 32, "1 KiB to 4 GiB")?;
         check(
             "outbox_pause_bytes",
@@ -120,6 +145,15 @@ impl Config {
             1..=self.outbox_bytes_max,
             "at least 1 and at most outbox_bytes_max",
         )
+    }
+
+    /// The part that the protocol enforces.
+    pub(crate) fn to_protocol(&self) -> gannet_proto::Config {
+        gannet_proto::Config::default()
+            .with_message_bytes_max(self.message_bytes_max)
+            .with_fragments_max(self.fragments_max)
+            .with_compressed_bytes_min(self.compressed_bytes_min)
+            .with_compression_level(self.compression_level)
     }
 }
 

@@ -14,8 +14,9 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use gannet_driver::Token;
+use gannet_proto::deflate::PerMessageDeflate;
 use gannet_proto::handshake::HeadScanner;
-use gannet_proto::{CloseCode, Connection, Event, ProtocolError, ReadyState, Received};
+use gannet_proto::{CloseCode, Codec, Connection, Event, ProtocolError, ReadyState, Received};
 
 use crate::config::Config;
 use crate::context::Context;
@@ -69,6 +70,8 @@ pub(crate) struct Session<S> {
     pub(crate) state: S,
     pub(crate) rare: Option<Box<Rare>>,
     pub(crate) awaiting_pong: bool,
+    /// What its compression windows take of the budget.
+    pub(crate) window_bytes: u32,
     /// Receiving is paused until the outbox shrinks.
     pub(crate) paused: bool,
     /// A message was refused: the handler waits for `on_drain`.
@@ -130,10 +133,15 @@ pub(crate) struct Served {
 }
 
 impl<S> Session<S> {
-    pub(crate) const fn new(state: S) -> Self {
+    pub(crate) fn new(state: S, compression: Option<PerMessageDeflate>) -> Self {
+        let protocol = Connection::server();
         Self {
-            protocol: Connection::server(),
+            protocol: match compression {
+                Some(deflate) => protocol.with_compression(deflate),
+                None => protocol,
+            },
             state,
+            window_bytes: compression.map_or(0, |deflate| deflate.window_bytes() as u32),
             rare: None,
             awaiting_pong: false,
             paused: false,
@@ -160,16 +168,22 @@ impl<S> Session<S> {
         &mut self,
         handler: &mut H,
         config: &Config,
-        limits: &gannet_proto::Config,
+        codec: &mut Codec,
         cork: &mut Vec<u8>,
         bytes: &mut [u8],
     ) -> Served {
         let outbox_bytes = self.outbox_bytes();
         let mut received = Received::new(&mut *bytes);
-        let mut context =
-            Context::new(&mut self.protocol, cork, &mut self.refused, outbox_bytes, config.outbox_bytes_max);
+        let mut context = Context::new(
+            &mut self.protocol,
+            codec,
+            cork,
+            &mut self.refused,
+            outbox_bytes,
+            config.outbox_bytes_max,
+        );
         let end = loop {
-            match context.poll_event(limits, &mut received) {
+            match context.poll_event(&mut received) {
                 Ok(Some(Event::Message(message))) => {
                     handler.on_message(&mut context, &mut self.state, message);
                     if let Some(error) = context.overflow(config.outbox_policy) {
@@ -199,12 +213,19 @@ impl<S> Session<S> {
     pub(crate) fn call(
         &mut self,
         config: &Config,
+        codec: &mut Codec,
         cork: &mut Vec<u8>,
         outbox_bytes: usize,
         handle: impl FnOnce(&mut Context<'_>, &mut S),
     ) -> Option<End> {
-        let mut context =
-            Context::new(&mut self.protocol, cork, &mut self.refused, outbox_bytes, config.outbox_bytes_max);
+        let mut context = Context::new(
+            &mut self.protocol,
+            codec,
+            cork,
+            &mut self.refused,
+            outbox_bytes,
+            config.outbox_bytes_max,
+        );
         handle(&mut context, &mut self.state);
         context.overflow(config.outbox_policy).map(|error| self.fail(error, cork))
     }

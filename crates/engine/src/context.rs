@@ -3,7 +3,7 @@
 //! Invariant: nothing is sent from here. Frames are appended to the cork of the shard, or written over the received
 //! bytes, and leave in one send when the call's readiness event is done (corking).
 
-use gannet_proto::{CloseCode, Connection, Event, Message, ProtocolError, ReadyState, Received};
+use gannet_proto::{CloseCode, Codec, Connection, Event, Message, ProtocolError, ReadyState, Received};
 
 use crate::config::OutboxPolicy;
 
@@ -11,6 +11,7 @@ use crate::config::OutboxPolicy;
 #[derive(Debug)]
 pub struct Context<'a> {
     protocol: &'a mut Connection,
+    codec: &'a mut Codec,
     cork: &'a mut Vec<u8>,
     /// Bytes that waited before this call.
     outbox_bytes: usize,
@@ -41,22 +42,22 @@ pub enum SendError {
 impl<'a> Context<'a> {
     pub(crate) const fn new(
         protocol: &'a mut Connection,
+        codec: &'a mut Codec,
         cork: &'a mut Vec<u8>,
         refused: &'a mut bool,
         outbox_bytes: usize,
         outbox_bytes_max: usize,
     ) -> Self {
-        Self { protocol, cork, outbox_bytes, outbox_bytes_max, refused }
+        Self { protocol, codec, cork, outbox_bytes, outbox_bytes_max, refused }
     }
 
     /// The next event in `received`. Replies that the RFC demands are made on the way.
     #[inline]
     pub(crate) fn poll_event<'e>(
         &mut self,
-        limits: &gannet_proto::Config,
         received: &'e mut Received<'_>,
     ) -> Result<Option<Event<'e>>, ProtocolError> {
-        self.protocol.poll_event(limits, received, self.cork)
+        self.protocol.poll_event(self.codec, received, self.cork)
     }
 
     /// Why the connection is to be failed, if a message met a full outbox and the policy is to close.
@@ -74,7 +75,7 @@ impl<'a> Context<'a> {
     /// [`SendError::Protocol`] after a Close frame was sent; the message was not sent then.
     #[inline]
     pub fn reply(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        Ok(self.protocol.reply(message, self.cork)?)
+        Ok(self.protocol.reply(message, self.codec, self.cork)?)
     }
 
     /// Sends a text message (RFC 6455 §5.6).
@@ -83,7 +84,7 @@ impl<'a> Context<'a> {
     /// [`SendError`]; the message was not sent then.
     pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
         self.admit()?;
-        Ok(self.protocol.send_text(text, self.cork)?)
+        Ok(self.protocol.send_text(text, self.codec, self.cork)?)
     }
 
     /// Sends a binary message (RFC 6455 §5.6).
@@ -92,7 +93,7 @@ impl<'a> Context<'a> {
     /// [`SendError`]; the message was not sent then.
     pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.admit()?;
-        Ok(self.protocol.send_binary(payload, self.cork)?)
+        Ok(self.protocol.send_binary(payload, self.codec, self.cork)?)
     }
 
     /// Sends a ping of at most 125 bytes (RFC 6455 §5.5.2). The engine sends its own to idle peers.

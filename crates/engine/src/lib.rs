@@ -42,6 +42,7 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+mod compression;
 mod config;
 mod connection;
 mod context;
@@ -53,6 +54,7 @@ mod shard;
 mod shared;
 mod timers;
 
+pub use compression::Compression;
 pub use config::{Backend, Config, ConfigError, OutboxPolicy};
 pub use context::{Context, SendError};
 pub use engine::{Builder, Engine, StopHandle};

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gannet_driver::{Completion, Driver, ReceiveEnd, Token};
+use gannet_proto::Codec;
 
 use crate::config::Config;
 use crate::connection::{Connections, End, Phase, Served};
@@ -51,7 +52,8 @@ pub(crate) struct Shard<D, H: Handler> {
     /// Connections refused because the engine is full. They are not counted, so they take nobody's place.
     over_cap: HashSet<Token>,
     config: Arc<Config>,
-    limits: gannet_proto::Config,
+    /// The limits of messages and the state of their compression, for all connections.
+    codec: Codec,
     shared: Arc<Shared>,
     /// Where frames are put together that do not leave from the received bytes. Empty between completions.
     cork: Vec<u8>,
@@ -66,14 +68,14 @@ pub(crate) struct Shard<D, H: Handler> {
 impl<D: Driver, H: Handler> Shard<D, H> {
     /// A shard that starts its clock at `now`.
     pub(crate) fn new(driver: D, handler: H, config: Arc<Config>, shared: Arc<Shared>, now: Instant) -> Self {
-        let limits = gannet_proto::Config::default().with_message_bytes_max(config.message_bytes_max);
+        let codec = Codec::new(config.to_protocol());
         Self {
             driver,
             handler,
             connections: Connections::new(),
             over_cap: HashSet::new(),
             config,
-            limits,
+            codec,
             shared,
             cork: Vec::new(),
             drained: Vec::new(),
@@ -140,7 +142,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
                 let tail = session.take_tail();
                 let bytes = self.driver.received(&tail);
                 let served =
-                    session.serve(&mut self.handler, &self.config, &self.limits, &mut self.cork, bytes);
+                    session.serve(&mut self.handler, &self.config, &mut self.codec, &mut self.cork, bytes);
                 self.finish(token, served);
             }
             Phase::Handshaking { .. } => self.on_head(token),
@@ -231,8 +233,9 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         if waiting == 0 {
             session.refused = false;
             let handler = &mut self.handler;
-            let end = session
-                .call(&self.config, &mut self.cork, 0, |context, state| handler.on_drain(context, state));
+            let end = session.call(&self.config, &mut self.codec, &mut self.cork, 0, |context, state| {
+                handler.on_drain(context, state)
+            });
             self.finish(token, Served { replies: 0..0, end });
         }
     }

@@ -14,6 +14,8 @@ pub(crate) struct Shared {
     sessions_closed_cleanly: AtomicU64,
     sessions_cut: AtomicU64,
     handshakes_refused: AtomicU64,
+    window_bytes: AtomicUsize,
+    takeovers_refused: AtomicU64,
 }
 
 /// What an engine has done so far.
@@ -30,6 +32,10 @@ pub struct Summary {
     pub cut: u64,
     /// Upgrade requests answered with anything but 101.
     pub refused: u64,
+    /// Bytes that compression windows of open connections may take (RFC 7692 §7.1.2).
+    pub window_bytes: usize,
+    /// Connections that were compressed without context takeover because the windows of others take the whole budget.
+    pub takeovers_refused: u64,
 }
 
 impl Shared {
@@ -44,6 +50,8 @@ impl Shared {
             sessions_closed_cleanly: AtomicU64::new(0),
             sessions_cut: AtomicU64::new(0),
             handshakes_refused: AtomicU64::new(0),
+            window_bytes: AtomicUsize::new(0),
+            takeovers_refused: AtomicU64::new(0),
         }
     }
 
@@ -70,6 +78,22 @@ impl Shared {
         self.handshakes_refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Reserves memory for the windows of a connection; false, and it is counted, if the budget does not allow it.
+    pub(crate) fn reserve_windows(&self, bytes: usize, bytes_max: usize) -> bool {
+        let more = |reserved: usize| reserved.checked_add(bytes).filter(|&sum| sum <= bytes_max);
+        let is_reserved = self.window_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        if !is_reserved {
+            self.takeovers_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        is_reserved
+    }
+
+    pub(crate) fn release_windows(&self, bytes: usize) {
+        if bytes > 0 {
+            self.window_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
     /// Tells every shard to stop; they notice in their next turn.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -88,6 +112,8 @@ impl Shared {
             closed_cleanly: self.sessions_closed_cleanly.load(Ordering::Relaxed),
             cut: self.sessions_cut.load(Ordering::Relaxed),
             refused: self.handshakes_refused.load(Ordering::Relaxed),
+            window_bytes: self.window_bytes.load(Ordering::Relaxed),
+            takeovers_refused: self.takeovers_refused.load(Ordering::Relaxed),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use gannet::{Backend, Config};
+use gannet::{Backend, Compression, Config};
 
 /// A WebSocket server for very many open connections.
 #[derive(Debug, Parser)]
@@ -42,6 +42,17 @@ pub(crate) enum BackendFlag {
     Epoll,
 }
 
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum CompressionFlag {
+    /// Nothing is compressed.
+    #[default]
+    Off,
+    /// Every message stands for itself; an idle connection holds no memory for it.
+    Shared,
+    /// Messages refer to those before them; a connection keeps up to two windows for it.
+    Dedicated,
+}
+
 /// `auto` or a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shards(Option<usize>);
@@ -73,6 +84,9 @@ pub(crate) struct EchoFlags {
     /// Largest message in bytes, fragments summed up.
     #[arg(long, value_name = "N", default_value_t = Config::default().message_bytes_max)]
     max_message_bytes: usize,
+    /// Whether messages are compressed where the client offers it (permessage-deflate).
+    #[arg(long, value_enum, default_value_t)]
+    compression: CompressionFlag,
     /// Seconds without a sign of life, a ping left unanswered included, after which a connection is cut.
     #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=600_000))]
     idle_timeout: u32,
@@ -90,6 +104,11 @@ impl EchoFlags {
         config.shards = self.shards.0;
         config.connections_max = self.max_connections;
         config.message_bytes_max = self.max_message_bytes;
+        config.compression = match self.compression {
+            CompressionFlag::Off => Compression::Off,
+            CompressionFlag::Shared => Compression::Shared,
+            CompressionFlag::Dedicated => Compression::Dedicated,
+        };
         // The ping goes out after two thirds of the time, the rest is for the answer.
         config.ping_interval_ms = idle_timeout_ms / 3 * 2;
         config.pong_timeout_ms = idle_timeout_ms / 3;

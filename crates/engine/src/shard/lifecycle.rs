@@ -41,6 +41,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         }
         entry.since_ms = self.clock.now_ms();
         self.shared.session_closed(end.was_clean());
+        self.shared.release_windows(session.window_bytes as usize);
         self.handler.on_close(session.state, &end.as_closed());
         if session.paused {
             // What still comes is thrown away, but the end of the stream has to be seen.

@@ -3,18 +3,22 @@
 use std::net::SocketAddr;
 
 use gannet_driver::{Driver, Token};
+use gannet_proto::deflate::PerMessageDeflate;
 use gannet_proto::handshake::{HandshakeError, HeadError, HeadScanner, Limits, write_accept, write_refusal};
 
 use super::{Shard, Stage};
+use crate::compression::agree;
+use crate::config::Config;
 use crate::connection::{Ending, Head, Phase, Served, Session};
 use crate::handler::{Accept, Handler, Reject, Request, Upgrade};
+use crate::shared::Shared;
 
 /// What a request head came to.
 enum Opening<S> {
     /// More bytes are needed.
     Partial,
     /// The request was accepted; frames may follow at this offset. The response is in the cork.
-    Open { state: S, head_bytes: usize },
+    Open { state: S, head_bytes: usize, compression: Option<PerMessageDeflate> },
     /// A refusal is in the cork.
     Refused,
 }
@@ -41,7 +45,9 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         let opening = match head {
             None => {
                 let mut scanner = HeadScanner::default();
-                let opening = open(&mut self.handler, &mut self.cork, &mut scanner, received, *peer);
+                let settings = (&*self.config, &*self.shared);
+                let opening =
+                    open(&mut self.handler, settings, &mut self.cork, &mut scanner, received, *peer);
                 if matches!(opening, Opening::Partial) {
                     *head = Some(Box::new(Head { bytes: received.to_vec(), scanner }));
                 }
@@ -49,18 +55,21 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             }
             Some(head) => {
                 head.bytes.extend_from_slice(received);
-                open(&mut self.handler, &mut self.cork, &mut head.scanner, &head.bytes, *peer)
+                let settings = (&*self.config, &*self.shared);
+                open(&mut self.handler, settings, &mut self.cork, &mut head.scanner, &head.bytes, *peer)
             }
         };
         match opening {
             Opening::Partial => {}
             Opening::Refused => self.end_handshake(token),
-            Opening::Open { state, head_bytes } => self.open_session(token, state, head_bytes),
+            Opening::Open { state, head_bytes, compression } => {
+                self.open_session(token, Session::new(state, compression), head_bytes);
+            }
         }
     }
 
     /// The response is in the cork: opens the session and serves the frames behind the request head.
-    fn open_session(&mut self, token: Token, state: H::State, head_bytes: usize) {
+    fn open_session(&mut self, token: Token, mut session: Session<H::State>, head_bytes: usize) {
         let Some(entry) = self.connections.get_mut(token) else { return };
         let Phase::Handshaking { head, .. } = &mut entry.phase else { return };
         let mut head = head.take();
@@ -68,16 +77,20 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Some(head) => head.bytes.as_mut_slice(),
             None => self.driver.received(&[]),
         };
-        let mut session = Session::new(state);
         let handler = &mut self.handler;
-        let end =
-            session.call(&self.config, &mut self.cork, 0, |context, state| handler.on_open(context, state));
+        let end = session.call(&self.config, &mut self.codec, &mut self.cork, 0, |context, state| {
+            handler.on_open(context, state)
+        });
         let served = match end {
             Some(_) => Served { replies: 0..0, end },
             // The response is in the cork, so no reply is written in place.
-            None => {
-                session.serve(handler, &self.config, &self.limits, &mut self.cork, &mut bytes[head_bytes..])
-            }
+            None => session.serve(
+                handler,
+                &self.config,
+                &mut self.codec,
+                &mut self.cork,
+                &mut bytes[head_bytes..],
+            ),
         };
         entry.phase = Phase::Open(session);
         entry.since_ms = self.clock.now_ms();
@@ -108,6 +121,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
 /// Reads the request in `bytes`, asks the handler, and writes the response to `cork`.
 fn open<H: Handler>(
     handler: &mut H,
+    (config, shared): (&Config, &Shared),
     cork: &mut Vec<u8>,
     scanner: &mut HeadScanner,
     bytes: &[u8],
@@ -122,19 +136,24 @@ fn open<H: Handler>(
         }
     };
     let request = Request::new(head, peer);
-    let written = match handler.on_upgrade(&request) {
-        Upgrade::Accept(Accept { state, subprotocol, headers }) => {
-            write_accept(cork, &request, subprotocol.as_deref(), &borrowed(&headers))
-                .map(|()| Opening::Open { state, head_bytes })
-        }
+    let Accept { state, subprotocol, headers } = match handler.on_upgrade(&request) {
+        Upgrade::Accept(accept) => accept,
         Upgrade::Reject(Reject { status, headers, body }) => {
-            write_refusal(cork, status, &borrowed(&headers), &body).map(|()| Opening::Refused)
+            write_refusal(cork, status, &borrowed(&headers), &body)
+                .unwrap_or_else(|error| write_handler_error(cork, &error));
+            return Opening::Refused;
         }
     };
-    written.unwrap_or_else(|error| {
+    let agreement = agree(config, shared, &request);
+    let compression = agreement.map(|agreement| agreement.deflate());
+    let written =
+        write_accept(cork, &request, subprotocol.as_deref(), agreement.as_ref(), &borrowed(&headers));
+    if let Err(error) = written {
         write_handler_error(cork, &error);
-        Opening::Refused
-    })
+        shared.release_windows(compression.map_or(0, |deflate| deflate.window_bytes()));
+        return Opening::Refused;
+    }
+    Opening::Open { state, head_bytes, compression }
 }
 
 /// Refuses a request for what is wrong with it.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use gannet_driver::sim::{Network, PeerId};
 use gannet_proto::handshake::{ClientHandshakeError, verify_response, write_request};
-use gannet_proto::{Config, Connection, Event, MaskingKeys, MessageKind, Received};
+use gannet_proto::{Codec, Connection, Event, MaskingKeys, MessageKind, Received};
 
 use super::rig::Rig;
 
@@ -126,7 +126,7 @@ impl Peer {
     }
 
     fn read_head(&mut self) -> Option<Seen> {
-        match verify_response(&self.input, NONCE, &[]) {
+        match verify_response(&self.input, NONCE, &[], None) {
             Ok(None) => None,
             Ok(Some((_, head_bytes))) => {
                 self.input.drain(..head_bytes);
@@ -142,12 +142,12 @@ impl Peer {
     }
 
     fn read_frames(&mut self, seen: &mut Vec<Seen>) {
-        let limits = Config::default();
+        let mut codec = Codec::default();
         let mut answers = Vec::new();
         let mut received = Received::new(&mut self.input);
         while let Some(event) = self
             .protocol
-            .poll_event(&limits, &mut received, &mut answers)
+            .poll_event(&mut codec, &mut received, &mut answers)
             .expect("the server's frames are legal")
         {
             seen.push(match event {
@@ -210,7 +210,7 @@ impl Peer {
 /// An upgrade request.
 pub(super) fn request(path: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write_request(&mut bytes, "test", path, NONCE, &[]).expect("the path is legal");
+    write_request(&mut bytes, "test", path, NONCE, &[], None).expect("the path is legal");
     bytes
 }
 

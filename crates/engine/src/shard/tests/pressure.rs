@@ -152,7 +152,10 @@ fn pongs_to_a_peer_that_does_not_read_are_bounded_by_one_receive() {
     rig.run(100);
     assert!(rig.network.unread_bytes(peer.id) > 1_000_000);
     rig.network.set_window(peer.id, 1 << 20);
-    assert_eq!(read_for(&mut rig, &mut peer, 50), vec![Seen::Pong(vec![b'p'; 125]); 10_000]);
+    let pongs = read_for(&mut rig, &mut peer, 50);
+    assert!(pongs.iter().all(|pong| *pong == Seen::Pong(vec![b'p'; 125])));
+    // Six receives of 256 KiB, each with 16 answers and one for the last of the rest.
+    assert!((17..=6 * 17).contains(&pongs.len()), "{}", pongs.len());
 }
 
 #[test]
