@@ -2,6 +2,8 @@
 //! Invariant: `ci` runs the very steps that can be run one by one, so a failure is reproduced by the step's name.
 #![forbid(unsafe_code)]
 
+mod autobahn;
+mod process;
 mod smoke;
 mod steps;
 mod tidy;
@@ -19,6 +21,8 @@ use crate::steps::Step;
 enum Command {
     /// Every step, in order, up to the first that fails.
     Ci,
+    /// Autobahn's test suite against the server and the client, all 517 cases or those that are named.
+    Autobahn(autobahn::Flags),
     #[command(flatten)]
     One(Step),
 }
@@ -26,8 +30,9 @@ enum Command {
 fn main() -> ExitCode {
     let root = root();
     let passed = match Command::parse() {
-        Command::Ci => steps::run_all(&root),
-        Command::One(step) => steps::run_one(step, &root),
+        Command::Ci => steps::run_all(&root).map_err(|failure| failure.to_string()),
+        Command::Autobahn(flags) => autobahn::run(&root, &flags),
+        Command::One(step) => steps::run_one(step, &root).map_err(|failure| failure.to_string()),
     };
     match passed {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{smoke, tidy};
+use crate::{autobahn, smoke, tidy};
 
 /// One step of the gate. The order is the order of `ci`: what is cheap to find out comes first, and steps that share
 /// a compilation profile are neighbours.
@@ -26,12 +26,22 @@ pub(crate) enum Step {
     Smoke,
     /// Every bench runs once.
     BenchSmoke,
+    /// The cases of Autobahn that take seconds are as expected, in both roles; skipped without Python 2.7.
+    AutobahnSample,
 }
 
 impl Step {
     /// Every step, in the order of `ci`.
-    const ALL: [Self; 7] =
-        [Self::Fmt, Self::Tidy, Self::Clippy, Self::Docs, Self::Test, Self::Smoke, Self::BenchSmoke];
+    const ALL: [Self; 8] = [
+        Self::Fmt,
+        Self::Tidy,
+        Self::Clippy,
+        Self::Docs,
+        Self::Test,
+        Self::Smoke,
+        Self::BenchSmoke,
+        Self::AutobahnSample,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -42,6 +52,7 @@ impl Step {
             Self::Test => "test",
             Self::Smoke => "smoke",
             Self::BenchSmoke => "bench-smoke",
+            Self::AutobahnSample => "autobahn-sample",
         }
     }
 
@@ -56,6 +67,7 @@ impl Step {
             Self::Test => cargo(root, &["test", "--workspace", "--quiet"]),
             Self::Smoke => smoke::run(root),
             Self::BenchSmoke => cargo(root, &["bench", "--quiet", "--", "--test"]),
+            Self::AutobahnSample => autobahn::run_sample(root),
         }
     }
 }
