@@ -57,6 +57,14 @@ impl<'a> Request<'a> {
     pub const fn peer(&self) -> SocketAddr {
         self.peer
     }
+
+    /// The first of `ours` that the client offers as well: what to hand to [`Upgrade::with_subprotocol`]. `None` if there
+    /// is none in common; the connection may then be accepted without (RFC 6455 §4.2.2) or rejected.
+    #[must_use]
+    pub fn choose_subprotocol<'o>(&self, ours: &[&'o str]) -> Option<&'o str> {
+        // RFC 6455 §1.9: names are compared as they are written, case included.
+        ours.iter().copied().find(|our| self.subprotocols().any(|offered| offered == *our))
+    }
 }
 
 impl<'a> Deref for Request<'a> {
