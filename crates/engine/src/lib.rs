@@ -53,6 +53,8 @@ mod origins;
 mod outbox;
 mod shard;
 mod shared;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod timers;
 
 pub use compression::Compression;

@@ -91,6 +91,9 @@ fn a_package_without_a_place_is_a_problem() {
 fn an_allowed_edge_is_tidy() {
     let engine = "[package]\nname = \"gannet\"\n[dependencies]\ngannet-proto.workspace = true\n";
     assert_tidy("allowed", &[PROTO, ("crates/engine/Cargo.toml", engine)]);
+    let itself =
+        "[package]\nname = \"gannet\"\n[dev-dependencies]\ngannet = { path = \".\", features = [\"sim\"] }\n";
+    assert_tidy("itself", &[PROTO, ("crates/engine/Cargo.toml", itself)]);
 }
 
 #[test]

@@ -1,10 +1,7 @@
 //! The end of a shard, and its cap on connections.
 
-use gannet_driver::sim::Faults;
-
 use super::peer::{Peer, Seen, request};
 use super::rig::Rig;
-use crate::config::Config;
 use crate::shard::ShardStatus;
 
 #[test]
@@ -66,7 +63,7 @@ fn a_shard_without_connections_finishes_in_the_turn_that_notices_the_stop() {
 
 #[test]
 fn a_refused_connection_that_lingers_takes_nobodys_place() {
-    let mut rig = Rig::with_faults(0, Faults::none(), Config::default(), 1);
+    let mut rig = Rig::new(|config| config.connections_max = Some(1));
     let first = Peer::open(&mut rig, "/");
     let mut refused = Peer::connect(&rig.network);
     rig.turn(0);

@@ -1,26 +1,29 @@
 //! A shard on a simulated network, and what has to hold after each of its turns.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::ops::Deref;
+use std::time::Duration;
 
 use gannet_driver::RECEIVE_BYTES_MAX;
-use gannet_driver::sim::{Faults, Network, PeerId, SimDriver, simulate};
+use gannet_driver::sim::{Faults, PeerId};
 
 use super::recorder::{LARGE_MESSAGE_BYTES, Record, Recorder, Records};
 use crate::config::Config;
 use crate::connection::Phase;
-use crate::shard::{Shard, ShardStatus};
-use crate::shared::Shared;
+use crate::sim::Simulation;
 
 pub(super) struct Rig {
-    pub(super) network: Network,
-    pub(super) shared: Arc<Shared>,
-    pub(super) config: Arc<Config>,
+    simulation: Simulation<Recorder>,
+    pub(super) config: Config,
     pub(super) records: Records,
-    pub(super) shard: Shard<SimDriver, Recorder>,
-    pub(super) status: ShardStatus,
     pub(super) now_ms: u64,
-    start: Instant,
+}
+
+impl Deref for Rig {
+    type Target = Simulation<Recorder>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.simulation
+    }
 }
 
 impl Rig {
@@ -28,25 +31,21 @@ impl Rig {
     pub(super) fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
-        Self::with_faults(0, Faults::none(), config, usize::MAX)
+        Self::with_faults(0, Faults::none(), config)
     }
 
-    pub(super) fn with_faults(seed: u64, faults: Faults, config: Config, connections_max: usize) -> Self {
-        config.validate().expect("the settings are valid");
-        let (driver, network) = simulate(seed, faults);
-        let (config, shared) = (Arc::new(config), Arc::new(Shared::new(connections_max)));
+    pub(super) fn with_faults(seed: u64, faults: Faults, config: Config) -> Self {
         let records = Records::default();
         let recorder = Recorder { records: records.clone() };
-        let start = Instant::now();
-        let shard = Shard::new(driver, recorder, config.clone(), shared.clone(), start);
-        Self { network, shared, config, records, shard, status: ShardStatus::Running, now_ms: 0, start }
+        let simulation =
+            Simulation::new(config.clone(), seed, faults, recorder).expect("the settings are valid");
+        Self { simulation, config, records, now_ms: 0 }
     }
 
     /// One turn, `step_ms` after the one before.
     pub(super) fn turn(&mut self, step_ms: u64) {
         self.now_ms += step_ms;
-        self.shard.reap().expect("the simulation has no error");
-        self.status = self.shard.turn(self.start + Duration::from_millis(self.now_ms));
+        self.simulation.step(Duration::from_millis(step_ms));
         self.check();
     }
 

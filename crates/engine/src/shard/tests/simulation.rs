@@ -191,9 +191,9 @@ impl Simulation {
     fn new(seed: u64, faults: Faults) -> Self {
         let mut chance = Chance::new(seed);
         let peers = 1 + chance.below(10);
-        let connections_max = if chance.percent(10) { peers.div_ceil(2) } else { usize::MAX };
-        let config = config(&mut chance);
-        let rig = Rig::with_faults(seed, faults, config, connections_max);
+        let connections_max = chance.percent(10).then(|| peers.div_ceil(2));
+        let config = Config { connections_max, ..config(&mut chance) };
+        let rig = Rig::with_faults(seed, faults, config);
         let coming = (0..peers).map(|_| Script::random(&mut chance)).collect();
         let (transcript, outcome) = (DefaultHasher::new(), Outcome::default());
         Self { rig, coming, actors: Vec::new(), chance, transcript, outcome }
