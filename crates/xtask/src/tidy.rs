@@ -1,9 +1,10 @@
 //! The rules of the repository that no compiler checks: who may depend on whom, how files open, where `unsafe` may
-//! stand, how long a file may be, and that the documents name what exists.
+//! stand, how long a file may be, and that the documents name what exists, down to the test of each protocol rule.
 //! Invariant: rules read the tree and never change it, and every problem names its file, its line and the remedy.
 
 mod edges;
 mod links;
+mod protocol;
 mod scan;
 mod sources;
 #[cfg(test)]
@@ -50,6 +51,7 @@ fn problems(root: &Path) -> io::Result<Vec<Problem>> {
     let mut problems = edges::problems(&tree);
     problems.extend(sources::problems(&tree));
     problems.extend(links::problems(&tree));
+    problems.extend(protocol::problems(&tree));
     problems.sort();
     Ok(problems)
 }
