@@ -117,6 +117,14 @@ fn a_request_whose_text_is_not_utf8_is_refused() {
 }
 
 #[test]
+fn a_response_whose_subprotocol_is_not_utf8_is_refused() {
+    let (before, after) = RESPONSE.split_once("\r\n\r\n").expect("it is there");
+    let head = [before.as_bytes(), b"\r\nSec-WebSocket-Protocol: \xff\r\n\r\n", after.as_bytes()].concat();
+    let verified = verify_response(&head, NONCE, &["chat"]);
+    assert_eq!(verified, Err(ClientHandshakeError::UnexpectedSubprotocol));
+}
+
+#[test]
 fn unknown_fields_of_a_request_are_ignored() {
     let unknown = "Cookie: a=b\r\nX-Unknown: 1\r\nSec-WebSocket-Unknown: 2\r\nUpgrade:";
     let head = REQUEST.replace("Upgrade:", unknown);

@@ -151,6 +151,7 @@ fn a_close_whose_body_does_not_begin_with_a_legal_code_fails_both_ends_with_1002
 fn after_an_error_not_even_the_answering_close_is_processed() {
     for role in ROLES {
         let mut end = receive(role, &[(0x83, b"")]);
+        assert_eq!(end.error.take(), Some(ProtocolError::ReservedOpcode(3)), "{role:?}");
         assert_eq!(close_code(role, &end.take_wire()), 1002, "{role:?}");
         let masked = role == Role::Server;
         end.receive(&[frame(masked, 0x88, b"\x03\xea"), frame(masked, 0x81, b"late")].concat());
