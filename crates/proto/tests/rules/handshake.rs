@@ -15,7 +15,8 @@ const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
 
 /// What a client that offered the subprotocol `chat` makes of a response.
 fn verify(response: &str) -> Result<Option<Response<'_>>, ClientHandshakeError> {
-    verify_response(response.as_bytes(), NONCE, &["chat"]).map(|verified| verified.map(|(read, _)| read))
+    verify_response(response.as_bytes(), NONCE, &["chat"], None)
+        .map(|verified| verified.map(|(read, _)| read))
 }
 
 fn read(head: &[u8]) -> Result<Request<'_>, HandshakeError> {
@@ -26,7 +27,7 @@ fn read(head: &[u8]) -> Result<Request<'_>, HandshakeError> {
 /// The response to [`REQUEST`], with a chosen subprotocol and fields of the application.
 fn accept(subprotocol: Option<&str>, headers: &[(&str, &str)]) -> Result<String, HeadError> {
     let mut out = Vec::new();
-    write_accept(&mut out, &read(REQUEST.as_bytes()).expect("legal"), subprotocol, headers)?;
+    write_accept(&mut out, &read(REQUEST.as_bytes()).expect("legal"), subprotocol, None, headers)?;
     Ok(String::from_utf8(out).expect("ASCII"))
 }
 
@@ -34,7 +35,8 @@ fn accept(subprotocol: Option<&str>, headers: &[(&str, &str)]) -> Result<String,
 fn a_client_sends_each_field_that_the_rfc_requires_once() {
     let mut out = Vec::new();
     let subprotocols = ["chat", "superchat"];
-    write_request(&mut out, "server.example.com:8080", "/chat?room=1", NONCE, &subprotocols).expect("legal");
+    write_request(&mut out, "server.example.com:8080", "/chat?room=1", NONCE, &subprotocols, None)
+        .expect("legal");
     assert_eq!(String::from_utf8(out).expect("ASCII"), REQUEST);
 }
 
@@ -70,7 +72,7 @@ fn a_response_may_be_written_in_any_case_and_with_blanks_around_its_values() {
         .replace("Connection: Upgrade", "connection: keep-alive, UPGRADE")
         .replace("Sec-WebSocket-Accept: s3", "sec-websocket-accept: \t s3")
         .replace("=\r\n", "= \r\n");
-    assert_eq!(verify(&free), Ok(Some(Response { subprotocol: None })));
+    assert_eq!(verify(&free), Ok(Some(Response { subprotocol: None, compression: None })));
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn a_request_whose_text_is_not_utf8_is_refused() {
 fn a_response_whose_subprotocol_is_not_utf8_is_refused() {
     let (before, after) = RESPONSE.split_once("\r\n\r\n").expect("it is there");
     let head = [before.as_bytes(), b"\r\nSec-WebSocket-Protocol: \xff\r\n\r\n", after.as_bytes()].concat();
-    let verified = verify_response(&head, NONCE, &["chat"]);
+    let verified = verify_response(&head, NONCE, &["chat"], None);
     assert_eq!(verified, Err(ClientHandshakeError::UnexpectedSubprotocol));
 }
 

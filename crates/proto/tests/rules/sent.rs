@@ -1,6 +1,6 @@
 //! What this end puts on the wire, read by a parser that shares no code with what wrote it.
 
-use gannet_proto::{CloseCode, Config, Connection, Role, SendError};
+use gannet_proto::{CloseCode, Codec, Config, Connection, Role, SendError};
 
 use crate::harness::{Behaviour, End};
 
@@ -41,8 +41,10 @@ fn read_frame(wire: &[u8]) -> (u8, bool, Vec<u8>) {
 #[test]
 fn every_message_is_one_final_frame_in_the_shortest_form_without_reserved_bits() {
     let sends: [(u8, Send); 2] = [
-        (0x81, |connection, payload, out| connection.send_text(payload, out)),
-        (0x82, |connection, payload, out| connection.send_binary(payload.as_bytes(), out)),
+        (0x81, |connection, payload, out| connection.send_text(payload, &mut Codec::default(), out)),
+        (0x82, |connection, payload, out| {
+            connection.send_binary(payload.as_bytes(), &mut Codec::default(), out)
+        }),
     ];
     for role in ROLES {
         for payload_bytes in PAYLOAD_BYTES {
@@ -89,8 +91,14 @@ fn a_close_carries_the_given_code_and_reason_and_nothing_follows_it() {
         end.send(|connection, out| connection.close(Some(CloseCode::GOING_AWAY), "bye", out));
         let close = (0x88, role == Role::Client, b"\x03\xe9bye".to_vec());
         assert_eq!(read_frame(&end.take_wire()), close);
-        assert_eq!(end.connection.send_text("more", &mut end.wire), Err(SendError::Closing));
-        assert_eq!(end.connection.send_binary(b"more", &mut end.wire), Err(SendError::Closing));
+        assert_eq!(
+            end.connection.send_text("more", &mut Codec::default(), &mut end.wire),
+            Err(SendError::Closing)
+        );
+        assert_eq!(
+            end.connection.send_binary(b"more", &mut Codec::default(), &mut end.wire),
+            Err(SendError::Closing)
+        );
         assert!(end.wire.is_empty());
     }
 }
