@@ -60,6 +60,14 @@ impl Role {
             Self::Client => "client",
         }
     }
+
+    /// What cargo is to build.
+    const fn build_arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Server => &["-p", "gannet-server"],
+            Self::Client => &["-p", "gannet-proto", "--example", "echo_client"],
+        }
+    }
 }
 
 /// A group may be given as its number alone.
@@ -96,10 +104,9 @@ fn test(root: &Path, python: &Path, roles: &[Role], patterns: &[String]) -> Resu
     let target = target_directory()?;
     let directory = target.join("autobahn");
     let program = python::install(&directory, python)?;
-    cargo(root, &["build", "--quiet", "--release", "-p", "gannet-server"])?;
-    cargo(root, &["build", "--quiet", "--release", "-p", "gannet-proto", "--example", "echo_client"])?;
     let mut differences = 0;
     for &role in roles {
+        cargo(root, &[&["build", "--quiet", "--release"][..], role.build_arguments()].concat())?;
         let directory = directory.join(role.name());
         let run = Run { role, patterns, program: &program, target: &target, directory: &directory };
         differences += run.verdict()?.differences();

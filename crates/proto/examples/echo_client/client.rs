@@ -6,8 +6,9 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use gannet_proto::deflate::Offer;
 use gannet_proto::handshake::{ClientHandshakeError, HeadError, verify_response, write_request};
-use gannet_proto::{Config, Connection, Event, MaskingKeys, Message, ProtocolError, Received, SendError};
+use gannet_proto::{Codec, Connection, Event, MaskingKeys, Message, ProtocolError, Received, SendError};
 
 /// Received at a time. A response head fits, and so does what is kept of a cut frame.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -15,6 +16,10 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long a server may take to close TCP after the last Close frame.
 const LINGER_MAX: Duration = Duration::from_secs(10);
+
+/// What answers a message: by way of the connection, into the bytes to be sent.
+pub(crate) type OnMessage<'f> =
+    dyn FnMut(&mut Connection, Message<'_>, &mut Codec, &mut Vec<u8>) -> Result<(), SendError> + 'f;
 
 /// Why there is no connection, or no longer one.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +66,7 @@ impl fmt::Display for Ending {
 pub(crate) struct Client {
     stream: TcpStream,
     connection: Connection,
-    config: Config,
+    codec: Codec,
     buffer: Vec<u8>,
     /// `buffer[..received_len]` was received and is not parsed yet.
     received_len: usize,
@@ -70,52 +75,52 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects to `host`, an address with its port, and opens a WebSocket on `target`, a path with an optional query.
+    /// Connects to `host`, an address with its port, and opens a WebSocket on `target`, a path with an optional query, with
+    /// the compression that the server agrees to if there is an `offer`.
     ///
     /// # Errors
     /// The network, or a response that does not open a WebSocket.
-    pub(crate) fn connect(host: &str, target: &str) -> Result<Self, Error> {
+    pub(crate) fn connect(host: &str, target: &str, offer: Option<Offer>) -> Result<Self, Error> {
         let mut stream = TcpStream::connect(host)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce)?;
         let mut out = Vec::new();
-        write_request(&mut out, host, target, nonce, &[])?;
+        write_request(&mut out, host, target, nonce, &[], offer)?;
         stream.write_all(&out)?;
         out.clear();
 
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut received_len = 0;
-        let head_len = loop {
+        let (compression, head_len) = loop {
             let bytes_len = receive(&mut stream, &mut buffer[received_len..])?;
             if bytes_len == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
             received_len += bytes_len;
-            if let Some((_response, head_len)) = verify_response(&buffer[..received_len], nonce, &[])? {
-                break head_len;
+            if let Some((response, head_len)) = verify_response(&buffer[..received_len], nonce, &[], offer)? {
+                break (response.compression, head_len);
             }
         };
         // What came behind the head are the first frames.
         buffer.copy_within(head_len..received_len, 0);
         received_len -= head_len;
 
-        let connection = Connection::client(masking_keys());
-        Ok(Self { stream, connection, config: Config::default(), buffer, received_len, out })
+        let mut connection = Connection::client(masking_keys());
+        if let Some(compression) = compression {
+            connection = connection.with_compression(compression);
+        }
+        Ok(Self { stream, connection, codec: Codec::default(), buffer, received_len, out })
     }
 
-    /// Hands every message to `on_message`, with the connection and the buffer to answer it, until the connection has
-    /// ended.
+    /// Hands every message to `on_message`, with what it takes to answer, until the connection has ended.
     ///
     /// # Errors
     /// The network, a server that is silent for too long, or an error of `on_message`.
-    pub(crate) fn run(
-        mut self,
-        mut on_message: impl FnMut(&mut Connection, Message<'_>, &mut Vec<u8>) -> Result<(), SendError>,
-    ) -> Result<Ending, Error> {
+    pub(crate) fn run(mut self, on_message: &mut OnMessage<'_>) -> Result<Ending, Error> {
         loop {
-            let ending = self.parse(&mut on_message)?;
+            let ending = self.parse(on_message)?;
             self.stream.write_all(&self.out)?;
             self.out.clear();
             if let Some(ending) = ending {
@@ -131,16 +136,13 @@ impl Client {
     }
 
     /// Parses all that was received and keeps what waits for more. Tells how the connection ended, if it did.
-    fn parse(
-        &mut self,
-        on_message: &mut impl FnMut(&mut Connection, Message<'_>, &mut Vec<u8>) -> Result<(), SendError>,
-    ) -> Result<Option<Ending>, SendError> {
-        let Self { connection, config, buffer, out, .. } = self;
+    fn parse(&mut self, on_message: &mut OnMessage<'_>) -> Result<Option<Ending>, SendError> {
+        let Self { connection, codec, buffer, out, .. } = self;
         // A client's replies are masked, so all of them are in `out` and none in `received`.
         let mut received = Received::new(&mut buffer[..self.received_len]);
         loop {
-            match connection.poll_event(config, &mut received, out) {
-                Ok(Some(Event::Message(message))) => on_message(connection, message, out)?,
+            match connection.poll_event(codec, &mut received, out) {
+                Ok(Some(Event::Message(message))) => on_message(connection, message, codec, out)?,
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => {}
                 Ok(Some(Event::Close(_))) => return Ok(Some(Ending::Closed)),
                 Ok(None) => break,

@@ -8,7 +8,8 @@ mod client;
 use std::process::ExitCode;
 
 use clap::Parser;
-use gannet_proto::{Connection, Message, SendError};
+use gannet_proto::deflate::{Offer, PerMessageDeflate, WindowBits};
+use gannet_proto::{Codec, Connection, Message, SendError};
 
 use crate::client::{Client, Error};
 
@@ -20,9 +21,32 @@ struct Flags {
     /// The name of this client in the report of the server.
     #[arg(long, default_value = "gannet-client")]
     agent: String,
+    /// The compression that is offered.
+    #[arg(long, value_enum, default_value_t = Compression::Dedicated)]
+    compression: Compression,
     /// Which cases to run, counted from 1 as the server does [default: all].
     #[arg(long = "case", value_name = "N", value_delimiter = ',')]
     cases: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Compression {
+    /// None.
+    Off,
+    /// Without context takeover.
+    Shared,
+    /// With context takeover.
+    Dedicated,
+}
+
+impl Compression {
+    fn offer(self) -> Option<Offer> {
+        match self {
+            Self::Off => None,
+            Self::Shared => Some(Offer(PerMessageDeflate::SHARED)),
+            Self::Dedicated => Some(Offer(PerMessageDeflate::dedicated(WindowBits::MAX))),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -43,24 +67,25 @@ fn main() -> ExitCode {
 /// Runs the cases and has the server write its report.
 fn run(host: &str, flags: &Flags) -> Result<(), Error> {
     let agent = &flags.agent;
+    let offer = flags.compression.offer();
     let count = case_count(host)?;
     let cases = if flags.cases.is_empty() { (1..=count).collect() } else { flags.cases.clone() };
     for case in cases {
-        let client = Client::connect(host, &format!("/runCase?case={case}&agent={agent}"))?;
-        match client.run(Connection::reply) {
+        let client = Client::connect(host, &format!("/runCase?case={case}&agent={agent}"), offer)?;
+        match client.run(&mut Connection::reply) {
             Ok(ending) => println!("case {case} of {count}: {ending}"),
             Err(error) => println!("case {case} of {count}: {error}"),
         }
     }
-    let client = Client::connect(host, &format!("/updateReports?agent={agent}"))?;
-    client.run(ignore).map(drop)
+    let client = Client::connect(host, &format!("/updateReports?agent={agent}"), None)?;
+    client.run(&mut ignore).map(drop)
 }
 
 /// Asks the server how many cases it has.
 fn case_count(host: &str) -> Result<u32, Error> {
     let mut count = None;
-    let client = Client::connect(host, "/getCaseCount")?;
-    client.run(|_connection, message, _out| {
+    let client = Client::connect(host, "/getCaseCount", None)?;
+    client.run(&mut |_connection, message, _codec, _out| {
         count = message.as_text().and_then(|text| text.parse().ok());
         Ok(())
     })?;
@@ -69,6 +94,6 @@ fn case_count(host: &str) -> Result<u32, Error> {
     })
 }
 
-fn ignore(_: &mut Connection, _: Message<'_>, _: &mut Vec<u8>) -> Result<(), SendError> {
+fn ignore(_: &mut Connection, _: Message<'_>, _: &mut Codec, _: &mut Vec<u8>) -> Result<(), SendError> {
     Ok(())
 }
