@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod autobahn;
+mod interop;
 mod process;
 mod smoke;
 mod steps;

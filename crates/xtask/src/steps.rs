@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{autobahn, smoke, tidy};
+use crate::{autobahn, interop, smoke, tidy};
 
 /// One step of the gate. The order is the order of `ci`: what is cheap to find out comes first, and steps that share
 /// a compilation profile are neighbours.
@@ -28,11 +28,17 @@ pub(crate) enum Step {
     BenchSmoke,
     /// The cases of Autobahn that take seconds are as expected, in both roles; skipped without Python 2.7.
     AutobahnSample,
+    /// Clients that others wrote get from the server what they must.
+    Interop {
+        /// The one client to run; without it, every client that this machine can run.
+        #[arg(long, value_enum)]
+        peer: Option<interop::Peer>,
+    },
 }
 
 impl Step {
     /// Every step, in the order of `ci`.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Tidy,
         Self::Clippy,
@@ -41,6 +47,7 @@ impl Step {
         Self::Smoke,
         Self::BenchSmoke,
         Self::AutobahnSample,
+        Self::Interop { peer: None },
     ];
 
     fn name(self) -> &'static str {
@@ -53,6 +60,7 @@ impl Step {
             Self::Smoke => "smoke",
             Self::BenchSmoke => "bench-smoke",
             Self::AutobahnSample => "autobahn-sample",
+            Self::Interop { .. } => "interop",
         }
     }
 
@@ -68,6 +76,7 @@ impl Step {
             Self::Smoke => smoke::run(root),
             Self::BenchSmoke => cargo(root, &["bench", "--quiet", "--", "--test"]),
             Self::AutobahnSample => autobahn::run_sample(root),
+            Self::Interop { peer } => interop::run(root, peer),
         }
     }
 }
