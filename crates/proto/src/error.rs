@@ -87,6 +87,18 @@ pub enum ProtocolError {
     /// Detected by the engine: a message was begun and not finished in time.
     #[error("message was not finished in time: send its frames faster")]
     MessageTimeout,
+    /// Detected by the engine: more pings and pongs came in one second than it takes.
+    #[error("more than {limit} control frames in one second: send fewer")]
+    TooManyControlFrames {
+        /// The limit per second.
+        limit: u32,
+    },
+    /// Detected by the engine: more messages came in one second than it takes.
+    #[error("more than {limit} messages in one second: send fewer")]
+    TooManyMessages {
+        /// The limit per second.
+        limit: u32,
+    },
     /// Detected by the engine: the application failed while it handled an event.
     #[error("internal error: try again later")]
     Internal,
@@ -103,7 +115,10 @@ impl ProtocolError {
             | Self::InvalidDeflate
             | Self::TooManyFinalBlocks { .. } => CloseCode::INVALID_PAYLOAD,
             Self::OutboxFull => CloseCode::TRY_AGAIN_LATER,
-            Self::MessageTimeout | Self::TooManyFragments { .. } => CloseCode::POLICY_VIOLATION,
+            Self::MessageTimeout
+            | Self::TooManyFragments { .. }
+            | Self::TooManyControlFrames { .. }
+            | Self::TooManyMessages { .. } => CloseCode::POLICY_VIOLATION,
             Self::Internal => CloseCode::INTERNAL_ERROR,
             _ => CloseCode::PROTOCOL_ERROR,
         }
@@ -170,6 +185,8 @@ mod tests {
             ProtocolError::InvalidCloseReason,
             ProtocolError::OutboxFull,
             ProtocolError::MessageTimeout,
+            ProtocolError::TooManyControlFrames { limit: u32::MAX },
+            ProtocolError::TooManyMessages { limit: u32::MAX },
             ProtocolError::Internal,
         ];
         for error in errors {
