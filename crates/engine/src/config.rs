@@ -54,6 +54,16 @@ pub struct Config {
     pub compression_window_bits: u8,
     /// The windows of all connections together, in bytes. Default 64 MiB.
     pub compression_window_bytes_max: usize,
+    /// From the first byte of a message to its last one; a peer that takes longer is answered with Close 1008, however
+    /// often it sends a little. A frame that is cut counts as a message. The time starts again when receiving was paused
+    /// (`outbox_pause_bytes`) and goes on. Default 120 s.
+    pub message_timeout_ms: u32,
+    /// Pings and pongs taken from a connection in one second of the shard's clock, at least 1; one more is answered with
+    /// Close 1008. Default 1000.
+    pub control_frames_per_s_max: u16,
+    /// Messages taken from a connection in one second of the shard's clock, at least 1; one more is not delivered but
+    /// answered with Close 1008. Default `None`: any number.
+    pub messages_per_s_max: Option<u32>,
     /// From accept to the complete upgrade request. Default 10 s.
     pub handshake_timeout_ms: u32,
     /// Silence of the peer after which it is sent a ping. Each connection takes off up to a quarter of it, so that
@@ -91,6 +101,9 @@ impl Default for Config {
             compression_level: 1,
             compression_window_bits: 12,
             compression_window_bytes_max: 64 * 1024 * 1024,
+            message_timeout_ms: 120_000,
+            control_frames_per_s_max: 1000,
+            messages_per_s_max: None,
             handshake_timeout_ms: 10_000,
             ping_interval_ms: 40_000,
             pong_timeout_ms: 20_000,
@@ -125,6 +138,7 @@ impl Config {
     /// The first setting out of range, with its value and what is allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let times = [
+            ("message_timeout_ms", self.message_timeout_ms),
             ("handshake_timeout_ms", self.handshake_timeout_ms),
             ("ping_interval_ms", self.ping_interval_ms),
             ("pong_timeout_ms", self.pong_timeout_ms),
@@ -134,6 +148,14 @@ impl Config {
         for (setting, value) in times {
             check(setting, value as usize, 1..=TIMEOUT_MS_MAX as usize, "1 ms to 7 days")?;
         }
+        let (control_frames, messages) = (self.control_frames_per_s_max, self.messages_per_s_max);
+        check("control_frames_per_s_max", control_frames.into(), 1..=u16::MAX.into(), "1 to 65535")?;
+        check(
+            "messages_per_s_max",
+            messages.map_or(1, |messages| messages as usize),
+            1..=u32::MAX as usize,
+            "at least 1, or None for no limit",
+        )?;
         check("message_bytes_max", self.message_bytes_max, 1..=1 << 32, "1 byte to 4 GiB")?;
         check("fragments_max", self.fragments_max as usize, 1..=u32::MAX as usize, "1 to 4,294,967,295")?;
         check("compression_level", self.compression_level.into(), 1..=9, "1 to 9")?;
@@ -179,6 +201,18 @@ mod tests {
     fn a_zero_timeout_is_refused_by_name_and_range() {
         let error = Config { pong_timeout_ms: 0, ..Config::default() }.validate().unwrap_err();
         assert_eq!(error.to_string(), "pong_timeout_ms is 0; it must be 1 ms to 7 days");
+    }
+
+    #[test]
+    fn a_limit_of_no_frame_or_no_message_per_second_is_refused() {
+        let config = Config { control_frames_per_s_max: 0, ..Config::default() };
+        assert_eq!(config.validate().unwrap_err().setting, "control_frames_per_s_max");
+        let config = Config { messages_per_s_max: Some(0), ..Config::default() };
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "messages_per_s_max is 0; it must be at least 1, or None for no limit"
+        );
+        assert_eq!(Config { messages_per_s_max: Some(u32::MAX), ..Config::default() }.validate(), Ok(()));
     }
 
     #[test]

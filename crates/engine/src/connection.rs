@@ -20,8 +20,10 @@ use gannet_proto::{CloseCode, Codec, Connection, Event, ProtocolError, ReadyStat
 
 use crate::config::Config;
 use crate::context::Context;
+use crate::guard::{Guard, Panicked};
 use crate::handler::{Closed, Handler};
 use crate::outbox::Outbox;
+use crate::rates::Rates;
 
 /// What a shard knows of a slot: its hot cache line.
 #[derive(Debug)]
@@ -38,8 +40,9 @@ pub(crate) struct Entry<S> {
 pub(crate) enum Phase<S> {
     /// The slot is free.
     Vacant,
-    /// The opening handshake: waiting for the whole request head.
-    Handshaking { peer: SocketAddr, head: Option<Box<Head>> },
+    /// The opening handshake: waiting for the whole request head. Behind a pointer, because it is larger than what
+    /// nearly all connections are: open.
+    Handshaking(Box<Handshake>),
     /// The WebSocket connection, closing handshake included.
     Open(Session<S>),
     /// No WebSocket (any more): what waits is written out, then the write side is shut and the peer's end awaited.
@@ -48,11 +51,13 @@ pub(crate) enum Phase<S> {
     Closing,
 }
 
-/// A request head that did not come in one piece.
-#[derive(Debug, Default)]
-pub(crate) struct Head {
-    pub(crate) bytes: Vec<u8>,
+/// An opening handshake under way.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    pub(crate) peer: SocketAddr,
     pub(crate) scanner: HeadScanner,
+    /// What came of a request head that did not come in one piece.
+    pub(crate) head: Vec<u8>,
 }
 
 /// What an open connection needs only now and then.
@@ -69,6 +74,10 @@ pub(crate) struct Session<S> {
     pub(crate) protocol: Connection,
     pub(crate) state: S,
     pub(crate) rare: Option<Box<Rare>>,
+    /// Milliseconds of the shard's clock: when the message, or the cut frame, that is arriving began. Means nothing
+    /// while there is none.
+    pub(crate) message_since_ms: u32,
+    rates: Rates,
     pub(crate) awaiting_pong: bool,
     /// What its compression windows take of the budget.
     pub(crate) window_bytes: u32,
@@ -133,7 +142,7 @@ pub(crate) struct Served {
 }
 
 impl<S> Session<S> {
-    pub(crate) fn new(state: S, compression: Option<PerMessageDeflate>) -> Self {
+    pub(crate) fn new(state: S, compression: Option<PerMessageDeflate>, now_ms: u32) -> Self {
         let protocol = Connection::server();
         Self {
             protocol: match compression {
@@ -143,6 +152,8 @@ impl<S> Session<S> {
             state,
             window_bytes: compression.map_or(0, |deflate| deflate.window_bytes() as u32),
             rare: None,
+            message_since_ms: now_ms,
+            rates: Rates::default(),
             awaiting_pong: false,
             paused: false,
             refused: false,
@@ -153,8 +164,16 @@ impl<S> Session<S> {
         self.rare.as_ref().map_or(0, |rare| rare.outbox.bytes())
     }
 
-    /// Takes the bytes kept from the last receive; they are to be put in front of the new ones.
-    pub(crate) fn take_tail(&mut self) -> Vec<u8> {
+    /// Whether a message, or a frame that counts as one, has begun to arrive and is not complete.
+    pub(crate) fn is_message_begun(&self) -> bool {
+        self.protocol.is_message_begun() || self.rare.as_ref().is_some_and(|rare| !rare.tail.is_empty())
+    }
+
+    /// Bytes arrived at `now_ms`. Takes those kept from the last receive; they are to be put in front of the new ones.
+    pub(crate) fn begin_receive(&mut self, now_ms: u32) -> Vec<u8> {
+        if !self.is_message_begun() {
+            self.message_since_ms = now_ms;
+        }
         let Some(rare) = &mut self.rare else { return Vec::new() };
         let tail = std::mem::take(&mut rare.tail);
         if rare.outbox.is_empty() {
@@ -166,9 +185,10 @@ impl<S> Session<S> {
     /// Parses `bytes`, calls the handler for each message, and leaves every reply in `bytes` or `cork`.
     pub(crate) fn serve<H: Handler<State = S>>(
         &mut self,
-        handler: &mut H,
+        handler: &mut Guard<H>,
         config: &Config,
         codec: &mut Codec,
+        now_ms: u32,
         cork: &mut Vec<u8>,
         bytes: &mut [u8],
     ) -> Served {
@@ -182,20 +202,31 @@ impl<S> Session<S> {
             outbox_bytes,
             config.outbox_bytes_max,
         );
-        let end = loop {
-            match context.poll_event(&mut received) {
-                Ok(Some(Event::Message(message))) => {
-                    handler.on_message(&mut context, &mut self.state, message);
-                    if let Some(error) = context.overflow(config.outbox_policy) {
-                        break Some(self.fail(error, cork));
+        let served = handler.call(|handler| {
+            loop {
+                match context.poll_event(&mut received)? {
+                    Some(Event::Message(message)) => {
+                        self.message_since_ms = now_ms;
+                        if let Some(limit) = config.messages_per_s_max {
+                            self.rates.count_message(now_ms, limit)?;
+                        }
+                        handler.on_message(&mut context, &mut self.state, message);
+                        context.check_outbox(config.outbox_policy)?;
                     }
+                    Some(Event::Ping(_) | Event::Pong(_)) => {
+                        // Inside a message it is the message that has to end in time.
+                        if !context.is_message_begun() {
+                            self.message_since_ms = now_ms;
+                        }
+                        self.rates.count_control_frame(now_ms, config.control_frames_per_s_max)?;
+                    }
+                    // It is not counted: nothing follows it.
+                    Some(Event::Close(close)) => return Ok(Some(End::by_peer(&close))),
+                    None => return Ok(None),
                 }
-                Ok(Some(Event::Ping(_) | Event::Pong(_))) => {}
-                Ok(Some(Event::Close(close))) => break Some(End::by_peer(&close)),
-                Ok(None) => break None,
-                Err(error) => break Some(End::failed(error)),
             }
-        };
+        });
+        let end = self.end_of(served, cork);
         let mut replies = received.reply_range();
         if end.is_none() && !received.unparsed().is_empty() {
             let tail = received.unparsed().to_vec();
@@ -209,28 +240,39 @@ impl<S> Session<S> {
         Served { replies, end }
     }
 
-    /// Calls the handler with a context, and applies the policy if it met a full outbox.
-    pub(crate) fn call(
+    /// Calls the handler with a context, and ends the session if the call did not end well.
+    pub(crate) fn call<H: Handler<State = S>>(
         &mut self,
+        handler: &mut Guard<H>,
         config: &Config,
         codec: &mut Codec,
         cork: &mut Vec<u8>,
-        outbox_bytes: usize,
-        handle: impl FnOnce(&mut Context<'_>, &mut S),
+        call: impl FnOnce(&mut H, &mut Context<'_>, &mut S),
     ) -> Option<End> {
-        let mut context = Context::new(
-            &mut self.protocol,
-            codec,
-            cork,
-            &mut self.refused,
-            outbox_bytes,
-            config.outbox_bytes_max,
-        );
-        handle(&mut context, &mut self.state);
-        context.overflow(config.outbox_policy).map(|error| self.fail(error, cork))
+        let mut context =
+            Context::new(&mut self.protocol, codec, cork, &mut self.refused, 0, config.outbox_bytes_max);
+        let called = handler.call(|handler| {
+            call(handler, &mut context, &mut self.state);
+            context.check_outbox(config.outbox_policy)?;
+            Ok(None)
+        });
+        self.end_of(called, cork)
     }
 
-    /// Fails the WebSocket Connection (RFC 6455 §7.1.7) for a reason that the engine found.
+    /// How guarded calls ended the session, if they did. Where the peer did not close it, it is failed.
+    #[inline]
+    fn end_of(
+        &mut self,
+        called: Result<Result<Option<End>, ProtocolError>, Panicked>,
+        cork: &mut Vec<u8>,
+    ) -> Option<End> {
+        match called.unwrap_or(Err(ProtocolError::Internal)) {
+            Ok(end) => end,
+            Err(error) => Some(self.fail(error, cork)),
+        }
+    }
+
+    /// Fails the WebSocket Connection (RFC 6455 §7.1.7), unless the protocol has done so already.
     pub(crate) fn fail(&mut self, error: ProtocolError, cork: &mut Vec<u8>) -> End {
         self.protocol.fail(error, cork);
         End::failed(error)
@@ -297,8 +339,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_without_user_state_fits_in_a_cache_line() {
-        assert!(size_of::<Entry<()>>() <= 64, "{}", size_of::<Entry<()>>());
+    fn an_entry_without_user_state_has_at_most_48_bytes() {
+        assert!(size_of::<Entry<()>>() <= 48, "{}", size_of::<Entry<()>>());
     }
 
     #[test]

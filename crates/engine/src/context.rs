@@ -60,10 +60,18 @@ impl<'a> Context<'a> {
         self.protocol.poll_event(self.codec, received, self.cork)
     }
 
-    /// Why the connection is to be failed, if a message met a full outbox and the policy is to close.
+    /// Whether the connection may go on.
+    ///
+    /// # Errors
+    /// A message met a full outbox, and the policy is to close.
     #[inline]
-    pub(crate) fn overflow(&self, policy: OutboxPolicy) -> Option<ProtocolError> {
-        (*self.refused && policy == OutboxPolicy::Close).then_some(ProtocolError::OutboxFull)
+    pub(crate) fn check_outbox(&self, policy: OutboxPolicy) -> Result<(), ProtocolError> {
+        if *self.refused && policy == OutboxPolicy::Close { Err(ProtocolError::OutboxFull) } else { Ok(()) }
+    }
+
+    /// Whether a message has begun to arrive and is not complete.
+    pub(crate) const fn is_message_begun(&self) -> bool {
+        self.protocol.is_message_begun()
     }
 
     /// Sends a message back as it came. A message that arrived whole leaves from where it was received, without a copy.

@@ -41,7 +41,8 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A shard panicked, in the engine or in a handler.
+    /// A shard panicked, in the engine or where its handler was made. A call of the handler that panics ends one
+    /// connection instead.
     #[error("shard {shard} panicked")]
     Panicked {
         /// The number of the shard, from 0.

@@ -13,6 +13,16 @@ use crate::context::Context;
 /// The application behind a shard. Every shard has its own, made on its own thread, so it needs no locks.
 ///
 /// A call must not block: all connections of the shard wait for it.
+///
+/// # Panics
+/// A call that panics ends the connection it was made for and nothing else. That connection is closed with 1011 behind
+/// what was sent before; no more is delivered for it, and `on_close` (with 1011) follows if `on_open` was called. A panic
+/// in `on_upgrade` is answered with 500; after one in `on_close` nothing is left to end. Each is counted in
+/// [`Summary::handler_panics`](crate::Summary::handler_panics) and logged.
+///
+/// The handler and the state of the connection stay as the panic left them and are used on: the state by `on_close`, the
+/// handler by every other connection of the shard. A call that changes the handler in several steps must leave it usable
+/// if one of them panics. None of this holds in a program compiled with `panic = "abort"`.
 pub trait Handler {
     /// The state of one connection. It is kept in the slab of the shard: a small type keeps an idle connection small.
     type State;

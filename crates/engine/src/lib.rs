@@ -48,9 +48,11 @@ mod connection;
 mod context;
 mod engine;
 mod error;
+mod guard;
 mod handler;
 mod origins;
 mod outbox;
+mod rates;
 mod shard;
 mod shared;
 #[cfg(any(test, feature = "sim"))]

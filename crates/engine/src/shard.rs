@@ -20,6 +20,7 @@ use gannet_proto::Codec;
 
 use crate::config::Config;
 use crate::connection::{Connections, End, Phase, Served};
+use crate::guard::Guard;
 use crate::handler::Handler;
 use crate::shared::Shared;
 use crate::timers::{Clock, Sweep};
@@ -47,7 +48,7 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Shard<D, H: Handler> {
     driver: D,
-    handler: H,
+    handler: Guard<H>,
     connections: Connections<H::State>,
     /// Connections refused because the engine is full. They are not counted, so they take nobody's place.
     over_cap: HashSet<Token>,
@@ -71,7 +72,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         let codec = Codec::new(config.to_protocol());
         Self {
             driver,
-            handler,
+            handler: Guard::new(handler, shared.clone()),
             connections: Connections::new(),
             over_cap: HashSet::new(),
             config,
@@ -132,17 +133,19 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     }
 
     fn on_received(&mut self, token: Token) {
+        let now_ms = self.clock.now_ms();
         let Some(entry) = self.connections.get_mut(token) else { return };
         match &mut entry.phase {
             Phase::Open(session) => {
                 if session.is_open() {
-                    entry.since_ms = self.clock.now_ms();
+                    entry.since_ms = now_ms;
                     session.awaiting_pong = false;
                 }
-                let tail = session.take_tail();
+                let tail = session.begin_receive(now_ms);
                 let bytes = self.driver.received(&tail);
+                let handler = &mut self.handler;
                 let served =
-                    session.serve(&mut self.handler, &self.config, &mut self.codec, &mut self.cork, bytes);
+                    session.serve(handler, &self.config, &mut self.codec, now_ms, &mut self.cork, bytes);
                 self.finish(token, served);
             }
             Phase::Handshaking { .. } => self.on_head(token),
@@ -228,14 +231,14 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         let Phase::Open(session) = &mut entry.phase else { return };
         if session.paused && waiting < self.config.outbox_pause_bytes {
             session.paused = false;
+            // While nothing was received the peer could not finish its message.
+            session.message_since_ms = self.clock.now_ms();
             self.driver.resume_receive(token);
         }
         if waiting == 0 {
             session.refused = false;
-            let handler = &mut self.handler;
-            let end = session.call(&self.config, &mut self.codec, &mut self.cork, 0, |context, state| {
-                handler.on_drain(context, state)
-            });
+            let end =
+                session.call(&mut self.handler, &self.config, &mut self.codec, &mut self.cork, H::on_drain);
             self.finish(token, Served { replies: 0..0, end });
         }
     }

@@ -16,6 +16,7 @@ pub(crate) struct Shared {
     handshakes_refused: AtomicU64,
     window_bytes: AtomicUsize,
     takeovers_refused: AtomicU64,
+    handler_panics: AtomicU64,
 }
 
 /// What an engine has done so far.
@@ -36,6 +37,8 @@ pub struct Summary {
     pub window_bytes: usize,
     /// Connections that were compressed without context takeover because the windows of others take the whole budget.
     pub takeovers_refused: u64,
+    /// Calls of a handler that panicked.
+    pub handler_panics: u64,
 }
 
 impl Shared {
@@ -52,6 +55,7 @@ impl Shared {
             handshakes_refused: AtomicU64::new(0),
             window_bytes: AtomicUsize::new(0),
             takeovers_refused: AtomicU64::new(0),
+            handler_panics: AtomicU64::new(0),
         }
     }
 
@@ -94,6 +98,10 @@ impl Shared {
         }
     }
 
+    pub(crate) fn handler_panicked(&self) {
+        self.handler_panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Tells every shard to stop; they notice in their next turn.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -114,6 +122,7 @@ impl Shared {
             refused: self.handshakes_refused.load(Ordering::Relaxed),
             window_bytes: self.window_bytes.load(Ordering::Relaxed),
             takeovers_refused: self.takeovers_refused.load(Ordering::Relaxed),
+            handler_panics: self.handler_panics.load(Ordering::Relaxed),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use gannet_driver::{CloseMode, Driver, ReceiveEnd, Token};
 use gannet_proto::handshake::HandshakeError;
-use gannet_proto::{CloseCode, ReadyState};
+use gannet_proto::{CloseCode, ProtocolError, ReadyState};
 
 use super::{Shard, ShardStatus, Stage};
 use crate::connection::{End, Ending, Phase, Served};
@@ -21,6 +21,8 @@ enum Due {
     Nothing,
     /// The request head did not come in time.
     HandshakeTimeout,
+    /// The message that is arriving did not come whole in time.
+    MessageTimeout,
     /// The peer is silent: ask whether it is there.
     Ping,
     /// The peer did not answer, did not close or did not read: it is cut.
@@ -42,7 +44,8 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         entry.since_ms = self.clock.now_ms();
         self.shared.session_closed(end.was_clean());
         self.shared.release_windows(session.window_bytes as usize);
-        self.handler.on_close(session.state, &end.as_closed());
+        // A panic was counted; the session is over anyway.
+        self.handler.call(|handler| handler.on_close(session.state, &end.as_closed())).ok();
         if session.paused {
             // What still comes is thrown away, but the end of the stream has to be seen.
             self.driver.resume_receive(token);
@@ -109,6 +112,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         match due {
             Due::Nothing => {}
             Due::HandshakeTimeout => self.refuse(token, HandshakeError::RequestTimeout),
+            Due::MessageTimeout => self.fail(token, ProtocolError::MessageTimeout),
             Due::Ping => self.ping(token),
             Due::Cut => {
                 self.end_session(token, End::lost());
@@ -132,6 +136,12 @@ impl<D: Driver, H: Handler> Shard<D, H> {
                 let silence_ms_max = config.ping_interval_ms.saturating_add(config.pong_timeout_ms);
                 if elapsed_ms >= silence_ms_max { Due::Cut } else { Due::Nothing }
             }
+            Phase::Open(session)
+                if session.is_message_begun()
+                    && self.clock.elapsed_ms(session.message_since_ms) >= config.message_timeout_ms =>
+            {
+                Due::MessageTimeout
+            }
             Phase::Open(session) if session.awaiting_pong => {
                 if elapsed_ms >= config.pong_timeout_ms {
                     Due::Cut
@@ -145,6 +155,14 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             _ => Due::Nothing,
         };
         Some((token, due))
+    }
+
+    /// Fails an open session for what the timers found.
+    fn fail(&mut self, token: Token, error: ProtocolError) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Open(session) = &mut entry.phase else { return };
+        let end = session.fail(error, &mut self.cork);
+        self.finish(token, Served { replies: 0..0, end: Some(end) });
     }
 
     fn ping(&mut self, token: Token) {

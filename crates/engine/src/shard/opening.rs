@@ -9,7 +9,8 @@ use gannet_proto::handshake::{HandshakeError, HeadError, HeadScanner, Limits, wr
 use super::{Shard, Stage};
 use crate::compression::agree;
 use crate::config::Config;
-use crate::connection::{Ending, Head, Phase, Served, Session};
+use crate::connection::{Ending, Handshake, Phase, Served, Session};
+use crate::guard::Guard;
 use crate::handler::{Accept, Handler, Reject, Request, Upgrade};
 use crate::shared::Shared;
 
@@ -25,7 +26,8 @@ enum Opening<S> {
 
 impl<D: Driver, H: Handler> Shard<D, H> {
     pub(super) fn on_accepted(&mut self, token: Token, peer: SocketAddr) {
-        let phase = Phase::Handshaking { peer, head: None };
+        let handshake = Handshake { peer, scanner: HeadScanner::default(), head: Vec::new() };
+        let phase = Phase::Handshaking(Box::new(handshake));
         self.connections.insert(token, self.clock.now_ms(), phase);
         let has_place = self.shared.connection_opened();
         if !has_place {
@@ -39,31 +41,26 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     /// Bytes for a connection in its opening handshake.
     pub(super) fn on_head(&mut self, token: Token) {
         let Some(entry) = self.connections.get_mut(token) else { return };
-        let Phase::Handshaking { peer, head } = &mut entry.phase else { return };
+        let Phase::Handshaking(handshake) = &mut entry.phase else { return };
+        let Handshake { peer, scanner, head } = &mut **handshake;
         let received = self.driver.received(&[]);
         // The common case is a whole head in one piece, parsed where it was received.
-        let opening = match head {
-            None => {
-                let mut scanner = HeadScanner::default();
-                let settings = (&*self.config, &*self.shared);
-                let opening =
-                    open(&mut self.handler, settings, &mut self.cork, &mut scanner, received, *peer);
-                if matches!(opening, Opening::Partial) {
-                    *head = Some(Box::new(Head { bytes: received.to_vec(), scanner }));
-                }
-                opening
-            }
-            Some(head) => {
-                head.bytes.extend_from_slice(received);
-                let settings = (&*self.config, &*self.shared);
-                open(&mut self.handler, settings, &mut self.cork, &mut head.scanner, &head.bytes, *peer)
-            }
-        };
+        let is_first = head.is_empty();
+        if !is_first {
+            head.extend_from_slice(received);
+        }
+        let bytes = if is_first { &*received } else { &**head };
+        let settings = (&*self.config, &*self.shared);
+        let opening = open(&mut self.handler, settings, &mut self.cork, scanner, bytes, *peer);
+        if is_first && matches!(opening, Opening::Partial) {
+            *head = received.to_vec();
+        }
         match opening {
             Opening::Partial => {}
             Opening::Refused => self.end_handshake(token),
             Opening::Open { state, head_bytes, compression } => {
-                self.open_session(token, Session::new(state, compression), head_bytes);
+                let session = Session::new(state, compression, self.clock.now_ms());
+                self.open_session(token, session, head_bytes);
             }
         }
     }
@@ -71,29 +68,19 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     /// The response is in the cork: opens the session and serves the frames behind the request head.
     fn open_session(&mut self, token: Token, mut session: Session<H::State>, head_bytes: usize) {
         let Some(entry) = self.connections.get_mut(token) else { return };
-        let Phase::Handshaking { head, .. } = &mut entry.phase else { return };
-        let mut head = head.take();
-        let bytes = match &mut head {
-            Some(head) => head.bytes.as_mut_slice(),
-            None => self.driver.received(&[]),
-        };
-        let handler = &mut self.handler;
-        let end = session.call(&self.config, &mut self.codec, &mut self.cork, 0, |context, state| {
-            handler.on_open(context, state)
-        });
-        let served = match end {
-            Some(_) => Served { replies: 0..0, end },
+        let Phase::Handshaking(handshake) = &mut entry.phase else { return };
+        let mut head = std::mem::take(&mut handshake.head);
+        let bytes = if head.is_empty() { self.driver.received(&[]) } else { head.as_mut_slice() };
+        let now_ms = self.clock.now_ms();
+        let (handler, config, codec, cork) =
+            (&mut self.handler, &*self.config, &mut self.codec, &mut self.cork);
+        let served = match session.call(handler, config, codec, cork, H::on_open) {
+            end @ Some(_) => Served { replies: 0..0, end },
             // The response is in the cork, so no reply is written in place.
-            None => session.serve(
-                handler,
-                &self.config,
-                &mut self.codec,
-                &mut self.cork,
-                &mut bytes[head_bytes..],
-            ),
+            None => session.serve(handler, config, codec, now_ms, cork, &mut bytes[head_bytes..]),
         };
         entry.phase = Phase::Open(session);
-        entry.since_ms = self.clock.now_ms();
+        entry.since_ms = now_ms;
         self.shared.session_opened();
         self.finish(token, served);
     }
@@ -120,7 +107,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
 
 /// Reads the request in `bytes`, asks the handler, and writes the response to `cork`.
 fn open<H: Handler>(
-    handler: &mut H,
+    handler: &mut Guard<H>,
     (config, shared): (&Config, &Shared),
     cork: &mut Vec<u8>,
     scanner: &mut HeadScanner,
@@ -136,7 +123,11 @@ fn open<H: Handler>(
         }
     };
     let request = Request::new(head, peer);
-    let Accept { state, subprotocol, headers } = match handler.on_upgrade(&request) {
+    let Ok(answer) = handler.call(|handler| handler.on_upgrade(&request)) else {
+        write_internal_error(cork);
+        return Opening::Refused;
+    };
+    let Accept { state, subprotocol, headers } = match answer {
         Upgrade::Accept(accept) => accept,
         Upgrade::Reject(Reject { status, headers, body }) => {
             write_refusal(cork, status, &borrowed(&headers), &body)
@@ -164,6 +155,10 @@ fn write_error(cork: &mut Vec<u8>, error: HandshakeError) {
 /// The handler's response cannot be sent: the client learns that it is not to blame, the operator why.
 fn write_handler_error(cork: &mut Vec<u8>, error: &HeadError) {
     tracing::error!(%error, "the handler's answer to an upgrade request cannot be sent");
+    write_internal_error(cork);
+}
+
+fn write_internal_error(cork: &mut Vec<u8>) {
     write_refusal(cork, 500, &[], "").expect("500 refuses");
 }
 

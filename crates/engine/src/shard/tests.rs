@@ -7,6 +7,8 @@ mod chance;
 mod deadlines;
 mod drain;
 mod endings;
+mod floods;
+mod panics;
 mod peer;
 mod pressure;
 mod recorder;

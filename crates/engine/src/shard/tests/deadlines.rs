@@ -1,6 +1,6 @@
 //! Every deadline of a connection, to the millisecond and the period of the sweep.
 
-use super::peer::{Peer, Seen, request};
+use super::peer::{Peer, Seen, frame, request};
 use super::rig::Rig;
 use crate::timers::SWEEP_PERIOD_MS;
 
@@ -149,4 +149,96 @@ fn a_peer_that_takes_its_close_too_slowly_is_cut_at_the_close_deadline() {
     assert_eq!(rig.network.open_connections(), 1);
     rig.run(10 + LATE_MS);
     assert_eq!((rig.network.open_connections(), peer.is_reset()), (0, true));
+}
+
+/// A message of which a peer sends a byte now and then: the payload of one frame, or empty fragments, or a header.
+fn trickles() -> [Vec<u8>; 3] {
+    [frame(0x82, &[1; 200]), frame(0x02, b"").into_iter().chain(frame(0x00, b"").repeat(20)).collect(), {
+        let mut endless = frame(0x82, &[1; 65_536]);
+        endless.truncate(13);
+        endless
+    }]
+}
+
+#[test]
+fn a_peer_that_trickles_a_message_is_answered_1008_at_the_message_deadline() {
+    for bytes in trickles() {
+        let mut rig = Rig::new(|config| config.message_timeout_ms = 10_000);
+        let mut peer = Peer::open(&mut rig, "/");
+        rig.run(5_000);
+        for byte in &bytes[..10] {
+            peer.write(&[*byte]);
+            rig.run(999);
+        }
+        assert_eq!((rig.record(peer.id).closed, peer.read()), (vec![], vec![]), "{bytes:?}");
+        rig.run(10 + LATE_MS);
+        assert_eq!((peer.read_one(), rig.record(peer.id).closed), (Seen::Close(1008), vec![(1008, false)]));
+        assert!(peer.is_ended() && !peer.is_reset());
+    }
+}
+
+#[test]
+fn a_cut_ping_has_the_same_deadline_as_a_message() {
+    let mut rig = Rig::new(|config| config.message_timeout_ms = 10_000);
+    let mut peer = Peer::open(&mut rig, "/");
+    peer.write(&frame(0x89, b"cut")[..8]);
+    rig.run(9_990);
+    assert_eq!(peer.read(), []);
+    rig.run(10 + LATE_MS);
+    assert_eq!((peer.read_one(), rig.record(peer.id).closed), (Seen::Close(1008), vec![(1008, false)]));
+}
+
+#[test]
+fn pings_inside_a_message_do_not_put_its_deadline_off() {
+    let mut rig = Rig::new(|config| config.message_timeout_ms = 10_000);
+    let mut peer = Peer::open(&mut rig, "/");
+    peer.send(0x02, b"begun");
+    for _second in 0..9 {
+        peer.send(0x89, b"");
+        rig.run(1_000);
+        assert_eq!(peer.read_one(), Seen::Pong(vec![]));
+    }
+    rig.run(1_000 + LATE_MS);
+    assert_eq!((peer.read_one(), rig.record(peer.id).closed), (Seen::Close(1008), vec![(1008, false)]));
+}
+
+#[test]
+fn each_message_has_the_whole_time_even_if_none_ends_at_the_end_of_a_receive() {
+    for unit in [frame(0x82, &[1; 100]), frame(0x89, &[1; 100])] {
+        let mut rig = Rig::new(|config| config.message_timeout_ms = 10_000);
+        let mut peer = Peer::open(&mut rig, "/");
+        let (front, back) = unit.split_at(50);
+        peer.write(front);
+        for _round in 0..5 {
+            rig.run(9_000);
+            peer.write(&[back, front].concat());
+            rig.turn(0);
+            assert_eq!(peer.read().len(), 1);
+        }
+        rig.run(9_990);
+        assert_eq!(rig.record(peer.id).closed, []);
+        rig.run(10 + LATE_MS);
+        assert_eq!(rig.record(peer.id).closed, [(1008, false)]);
+    }
+}
+
+#[test]
+fn the_time_of_a_message_begins_again_when_its_peer_is_received_from_again() {
+    let mut rig = Rig::new(|config| {
+        config.message_timeout_ms = 10_000;
+        config.outbox_pause_bytes = 1000;
+        config.ping_interval_ms = 60_000;
+    });
+    let mut peer = Peer::open(&mut rig, "/");
+    rig.network.set_window(peer.id, 0);
+    peer.write(&[frame(0x82, &[1; 2000]), frame(0x02, b"begun")].concat());
+    rig.run(30_000);
+    assert_eq!((rig.paused(), rig.record(peer.id).closed), (1, vec![]));
+    rig.network.set_window(peer.id, 10_000);
+    rig.turn(0);
+    assert_eq!((rig.paused(), peer.read().len()), (0, 1));
+    rig.run(9_990);
+    assert_eq!(rig.record(peer.id).closed, []);
+    rig.run(10 + LATE_MS);
+    assert_eq!((peer.read_one(), rig.record(peer.id).closed), (Seen::Close(1008), vec![(1008, false)]));
 }

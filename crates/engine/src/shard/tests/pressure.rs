@@ -143,6 +143,7 @@ fn pongs_to_a_peer_that_does_not_read_are_bounded_by_one_receive() {
     let mut rig = Rig::new(|config| {
         config.outbox_bytes_max = 1024;
         config.outbox_pause_bytes = 1024;
+        config.control_frames_per_s_max = 10_000;
     });
     let mut peer = Peer::open(&mut rig, "/");
     rig.network.set_window(peer.id, 0);

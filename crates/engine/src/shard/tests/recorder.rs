@@ -2,9 +2,10 @@
 //!
 //! Invariant: a record is never reset, so a second `on_open` or `on_close` of one connection shows.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 
 use gannet_proto::{CloseCode, Message};
@@ -33,11 +34,15 @@ pub(super) struct Record {
 
 /// The records of all connections, by remote address.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Records(Rc<RefCell<BTreeMap<SocketAddr, Record>>>);
+pub(super) struct Records {
+    by_peer: Rc<RefCell<BTreeMap<SocketAddr, Record>>>,
+    /// Panics that a path or a message has asked for.
+    panics: Rc<Cell<u64>>,
+}
 
 impl Records {
     pub(super) fn all(&self) -> Ref<'_, BTreeMap<SocketAddr, Record>> {
-        self.0.borrow()
+        self.by_peer.borrow()
     }
 
     pub(super) fn of(&self, peer: SocketAddr) -> Record {
@@ -45,7 +50,17 @@ impl Records {
     }
 
     fn note(&self, peer: SocketAddr, note: impl FnOnce(&mut Record)) {
-        note(self.0.borrow_mut().entry(peer).or_default());
+        note(self.by_peer.borrow_mut().entry(peer).or_default());
+    }
+
+    pub(super) fn panics(&self) -> u64 {
+        self.panics.get()
+    }
+
+    /// A panic that is no failure of the test, and prints nothing.
+    fn panic_as_told(&self) -> ! {
+        self.panics.set(self.panics.get() + 1);
+        resume_unwind(Box::new("as told"))
     }
 }
 
@@ -68,6 +83,34 @@ impl Recorder {
             note(record);
         });
     }
+
+    /// Does what a path or a message says; anything unknown is nothing to do.
+    fn obey(&self, context: &mut Context<'_>, command: &str) {
+        match command {
+            "/close" => {
+                // It fails when the closing handshake was started before.
+                context.close(CloseCode::new(CLOSED_BY_HANDLER), "as told").ok();
+            }
+            "/greet" => {
+                context.send_binary(&[NO_ECHO, b'h', b'i']).expect("the outbox of a new connection is empty")
+            }
+            "/flood" => while context.send_binary(&[NO_ECHO; FLOOD_MESSAGE_BYTES]).is_ok() {},
+            // Refused only if the outbox is full already.
+            "/large" => context.send_binary(&[NO_ECHO; LARGE_MESSAGE_BYTES]).unwrap_or_default(),
+            "/large-and-close" => {
+                self.obey(context, "/large");
+                self.obey(context, "/close");
+                assert!(context.send_text("late").is_err(), "a message was sent after a Close");
+            }
+            "/greet-and-panic" => {
+                // Refused only if the outbox is full already.
+                context.send_binary(&[NO_ECHO, b'h', b'i']).ok();
+                self.obey(context, "/panic");
+            }
+            "/panic" => self.records.panic_as_told(),
+            _ => {}
+        }
+    }
 }
 
 impl Handler for Recorder {
@@ -76,19 +119,20 @@ impl Handler for Recorder {
     fn on_upgrade(&mut self, request: &Request<'_>) -> Upgrade<State> {
         match request.path() {
             "/rejected" => Upgrade::reject(403).with_body("not you"),
+            "/panic-on-upgrade" => self.records.panic_as_told(),
             path => Upgrade::accept(State { peer: request.peer(), path: path.to_owned() }),
         }
     }
 
     fn on_open(&mut self, context: &mut Context<'_>, state: &mut State) {
         self.records.note(state.peer, |record| record.opened += 1);
-        obey(context, &state.path);
+        self.obey(context, &state.path);
     }
 
     fn on_message(&mut self, context: &mut Context<'_>, state: &mut State, message: Message<'_>) {
         self.note(state, |record| record.messages += 1);
         match message.as_text() {
-            Some(command) if command.starts_with('/') => obey(context, command),
+            Some(command) if command.starts_with('/') => self.obey(context, command),
             // It fails only once a Close was sent, and then no message is delivered.
             _ => context.reply(message).expect("a reply is never refused"),
         }
@@ -97,35 +141,17 @@ impl Handler for Recorder {
     fn on_drain(&mut self, context: &mut Context<'_>, state: &mut State) {
         self.note(state, |record| record.drained += 1);
         match state.path.as_str() {
-            "/close-on-drain" => obey(context, "/close"),
-            "/flood-on-drain" => obey(context, "/flood"),
+            "/close-on-drain" => self.obey(context, "/close"),
+            "/flood-on-drain" => self.obey(context, "/flood"),
+            "/panic-on-drain" => self.obey(context, "/panic"),
             _ => {}
         }
     }
 
     fn on_close(&mut self, state: State, closed: &Closed<'_>) {
         self.note(&state, |record| record.closed.push((closed.code.into(), closed.was_clean)));
-    }
-}
-
-/// Does what a path or a message says; anything unknown is nothing to do.
-fn obey(context: &mut Context<'_>, command: &str) {
-    match command {
-        "/close" => {
-            // It fails when the closing handshake was started before.
-            context.close(CloseCode::new(CLOSED_BY_HANDLER), "as told").ok();
+        if state.path == "/panic-on-close" {
+            self.records.panic_as_told();
         }
-        "/greet" => {
-            context.send_binary(&[NO_ECHO, b'h', b'i']).expect("the outbox of a new connection is empty")
-        }
-        "/flood" => while context.send_binary(&[NO_ECHO; FLOOD_MESSAGE_BYTES]).is_ok() {},
-        // Refused only if the outbox is full already.
-        "/large" => context.send_binary(&[NO_ECHO; LARGE_MESSAGE_BYTES]).unwrap_or_default(),
-        "/large-and-close" => {
-            obey(context, "/large");
-            obey(context, "/close");
-            assert!(context.send_text("late").is_err(), "a message was sent after a Close");
-        }
-        _ => {}
     }
 }

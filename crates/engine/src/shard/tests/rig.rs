@@ -109,6 +109,7 @@ impl Rig {
                 .count()
         };
         assert_eq!(summary.opened, records.len() as u64);
+        assert_eq!(summary.handler_panics, self.records.panics(), "the handler panicked by itself");
         assert_eq!((summary.closed_cleanly, summary.cut), (closed(true) as u64, closed(false) as u64));
         let open = self.entries().filter(|phase| matches!(phase, Phase::Open(_))).count();
         assert_eq!(

@@ -6,6 +6,9 @@
 use super::chance::Chance;
 use super::peer::{frame, request};
 
+/// The limit that the shard of a simulation has; polite peers keep it.
+pub(super) const CONTROL_FRAMES_PER_S_MAX: usize = 100;
+
 /// One step of a script.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -134,6 +137,10 @@ fn rude(chance: &mut Chance) -> Vec<Step> {
             "/large",
             "/flood-on-drain",
             "/close-on-drain",
+            "/panic",
+            "/panic-on-upgrade",
+            "/panic-on-drain",
+            "/panic-on-close",
         ];
         steps.push(Step::Write(request(chance.pick(&paths))));
     }
@@ -154,7 +161,7 @@ fn deed(chance: &mut Chance) -> Step {
         6 => Step::Garbage(garbage(chance)),
         7 => Step::Close(chance.pick(&[1000, 1006, 4000])),
         8 | 9 => {
-            let commands = ["/close", "/flood", "/large", "/large-and-close", "/quiet"];
+            let commands = ["/close", "/flood", "/large", "/large-and-close", "/quiet", "/greet-and-panic"];
             Step::Write(frame(0x81, chance.pick(&commands).as_bytes()))
         }
         10 => Step::Garbage(cut(frame(0x82, &payload(chance, 2000)), chance)),
@@ -163,9 +170,9 @@ fn deed(chance: &mut Chance) -> Step {
     }
 }
 
-/// Frames that no server may accept, and bytes that are no frames at all.
+/// Frames that no server may accept, too many that it may, and bytes that are no frames at all.
 fn garbage(chance: &mut Chance) -> Vec<u8> {
-    match chance.below(9) {
+    match chance.below(10) {
         0 => b"\x81\x05Hello".to_vec(),
         1 => frame(0xc1, b"reserved bit"),
         2 => frame(0x83, b"reserved opcode"),
@@ -174,6 +181,7 @@ fn garbage(chance: &mut Chance) -> Vec<u8> {
         5 => frame(0x81, b"no \xff UTF-8"),
         6 => frame(0x88, b"\x03"),
         7 => [&[0x82, 0xff][..], &(1_u64 << 40).to_be_bytes(), &[1; 4]].concat(),
+        8 => frame(0x89, b"again").repeat(CONTROL_FRAMES_PER_S_MAX + 1),
         _ => payload(chance, 3000),
     }
 }

@@ -12,7 +12,7 @@ use super::chance::Chance;
 use super::peer::{Peer, Seen};
 use super::recorder::{CLOSED_BY_HANDLER, NO_ECHO};
 use super::rig::Rig;
-use super::script::{Script, Step};
+use super::script::{CONTROL_FRAMES_PER_S_MAX, Script, Step};
 use crate::config::{Config, OutboxPolicy};
 use crate::shard::ShardStatus;
 
@@ -275,6 +275,8 @@ fn config(chance: &mut Chance) -> Config {
     let outbox_bytes_max = chance.pick(&[1024, 64 * 1024, 1024 * 1024]);
     Config {
         message_bytes_max: 300 * 1024,
+        message_timeout_ms: 12_000,
+        control_frames_per_s_max: CONTROL_FRAMES_PER_S_MAX as u16,
         handshake_timeout_ms: 2_000,
         ping_interval_ms: 4_000,
         pong_timeout_ms: 2_000,
@@ -339,7 +341,8 @@ fn run_seeds(faults: Faults, test: &str) -> Outcome {
 fn polite_peers_are_served_whatever_the_driver_cuts_and_delays() {
     let all = run_seeds(Faults::lossless(), "polite_peers_are_served");
     if std::env::var(SEED_VARIABLE).is_err() {
-        let ends = [101, 400, 403, 408, 503, 1000, 1001, 1002, 1005, 1006, 1007, 1009, 1013, 4000];
+        let ends =
+            [101, 400, 403, 408, 500, 503, 1000, 1001, 1002, 1005, 1006, 1007, 1008, 1009, 1011, 1013, 4000];
         assert!(ends.iter().all(|end| all.ends.contains(end)), "not every end was reached: {:?}", all.ends);
         assert!(all.pauses > 0 && all.drained > 0, "{all:?}");
     }
