@@ -239,3 +239,66 @@ fn an_end_of_stream_without_close_is_reported_as_1006_after_what_came_before() {
     assert_eq!(client.read_to_end(), []);
     server.wait_for_connections(0);
 }
+
+#[test]
+fn a_peer_that_sends_100_000_pings_and_never_reads_is_ended_with_1008() {
+    let server = Server::start(|config| config.close_timeout_ms = 300);
+    let mut bystander = Client::open(server.address());
+    let mut flooding = Client::open(server.address());
+    // It fails when the server has closed the connection.
+    flooding.stream.write_all(&masked_frame(0x89, &[b'p'; 125]).repeat(100_000)).ok();
+    assert_eq!(server.closed(), (1008, false));
+    bystander.assert_echoes();
+    server.wait_for_connections(1);
+}
+
+#[test]
+fn a_peer_that_trickles_a_message_is_ended_with_1008() {
+    let server = Server::start(|config| config.message_timeout_ms = 300);
+    let mut bystander = Client::open(server.address());
+    let mut trickling = Client::open(server.address());
+    let frame = masked_frame(0x82, &[1; 100_000]);
+    for byte in &frame {
+        if server.engine().summary().cut > 0 {
+            break;
+        }
+        trickling.write(&[*byte]);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(trickling.read_close(), 1008);
+    assert_eq!(server.closed(), (1008, false));
+    bystander.assert_echoes();
+    drop(trickling);
+    server.wait_for_connections(1);
+}
+
+#[test]
+fn a_peer_over_the_messages_per_second_is_ended_with_1008() {
+    let server = Server::start(|config| config.messages_per_s_max = Some(100));
+    let mut bystander = Client::open(server.address());
+    let mut flooding = Client::open(server.address());
+    flooding.write(&masked_frame(0x82, b"m").repeat(10_000));
+    assert_eq!(server.closed(), (1008, false));
+    bystander.assert_echoes();
+    drop(flooding);
+    server.wait_for_connections(1);
+}
+
+#[test]
+fn a_handler_that_panics_ends_one_connection_with_1011_and_the_shard_goes_on() {
+    let server = Server::start(|_| {});
+    let mut bystander = Client::open(server.address());
+    let mut unlucky = Client::open(server.address());
+    unlucky.send_text("panic");
+    assert_eq!(unlucky.read_close(), 1011);
+    assert_eq!(unlucky.read_to_end(), []);
+    assert_eq!(server.closed(), (1011, false));
+    let mut refused = Client::raw(server.address());
+    refused.write(REQUEST.replace("/echo", "/panic").as_bytes());
+    let head = refused.read_head();
+    assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+    drop((unlucky, refused));
+    server.wait_for_connections(1);
+    bystander.assert_echoes();
+    assert_eq!(server.engine().summary().handler_panics, 2);
+}

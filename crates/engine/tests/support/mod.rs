@@ -33,6 +33,7 @@ impl Handler for Recorder {
         match request.path() {
             "/rejected" => Upgrade::reject(403).with_body("not you"),
             "/soap" => Upgrade::accept(()).with_subprotocol("soap").with_header("X-Test", "yes"),
+            "/panic" => panic!("as told"),
             "/injected" => Upgrade::accept(()).with_header("X-Test", "a\r\nb: c"),
             _ => Upgrade::accept(()),
         }
@@ -47,6 +48,7 @@ impl Handler for Recorder {
         match message.as_text() {
             // Sends until the outbox is full.
             Some("flood") => while context.send_binary(&[7; 64 * 1024]).is_ok() {},
+            Some("panic") => panic!("as told"),
             Some("close") => context.close(gannet::CloseCode::new(4000), "as told").unwrap(),
             Some("before and after") => {
                 context.send_text("before").unwrap();
