@@ -79,8 +79,6 @@ pub(crate) struct Session<S> {
     pub(crate) message_since_ms: u32,
     rates: Rates,
     pub(crate) awaiting_pong: bool,
-    /// What its compression windows take of the budget.
-    pub(crate) window_bytes: u32,
     /// Receiving is paused until the outbox shrinks.
     pub(crate) paused: bool,
     /// A message was refused: the handler waits for `on_drain`.
@@ -150,7 +148,6 @@ impl<S> Session<S> {
                 None => protocol,
             },
             state,
-            window_bytes: compression.map_or(0, |deflate| deflate.window_bytes() as u32),
             rare: None,
             message_since_ms: now_ms,
             rates: Rates::default(),

@@ -10,7 +10,7 @@ mod tests;
 use std::fmt;
 
 use crate::close::Close;
-use crate::deflate::{PerMessageDeflate, WindowBits, Windows};
+use crate::deflate::{PerMessageDeflate, Windows};
 use crate::frame::{Role, ShortMessage};
 use crate::message::Message;
 use crate::{Codec, ProtocolError, Received};
@@ -63,14 +63,13 @@ impl fmt::Debug for MaskingKeys {
     }
 }
 
-/// One end of a WebSocket connection after the opening handshake: a pointer and a byte. A server owns memory only while a
+/// One end of a WebSocket connection after the opening handshake: a pointer and four bytes. A server owns memory only while a
 /// message arrives in pieces, from the first Close frame on, and for the windows of context takeover.
 #[derive(Debug)]
 pub struct Connection {
     /// Nothing for an open server with no message in progress: what nearly all connections are, nearly always.
     rare: Option<Box<Rare>>,
-    /// How far back a compressed message may refer, where permessage-deflate was agreed on.
-    compression: Option<WindowBits>,
+    compression: Option<PerMessageDeflate>,
 }
 
 /// What an open server with no message in progress does without.
@@ -116,19 +115,18 @@ impl Connection {
     /// needs no memory for it.
     #[must_use]
     pub fn with_compression(mut self, deflate: PerMessageDeflate) -> Self {
-        let (windows, sent_bits) = Windows::new(deflate, self.role());
-        self.compression = Some(sent_bits);
-        if windows.is_some() {
-            self.rare_mut().windows = windows;
+        self.compression = Some(deflate);
+        if deflate.window_bytes() > 0 {
+            self.rare_mut().windows = Some(Windows::new(deflate, self.role()));
         }
         self
     }
 
-    /// Whether permessage-deflate was agreed on.
+    /// How messages are compressed, if that was agreed on.
     #[must_use]
     #[inline]
-    pub const fn is_compressing(&self) -> bool {
-        self.compression.is_some()
+    pub const fn compression(&self) -> Option<PerMessageDeflate> {
+        self.compression
     }
 
     /// Which end this is.

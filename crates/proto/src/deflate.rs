@@ -107,11 +107,11 @@ impl PerMessageDeflate {
         self.server.window_bytes() + self.client.window_bytes()
     }
 
-    /// The direction in which an end sends, and the one in which it receives.
-    const fn seen_by(self, role: Role) -> (Direction, Direction) {
+    /// How an end compresses what it sends.
+    pub(crate) const fn sent_by(self, role: Role) -> Direction {
         match role {
-            Role::Server => (self.server, self.client),
-            Role::Client => (self.client, self.server),
+            Role::Server => self.server,
+            Role::Client => self.client,
         }
     }
 }
@@ -126,11 +126,12 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// The windows of the end `role`, unless it needs none; and how far back it may refer in what it sends.
-    pub(crate) fn new(deflate: PerMessageDeflate, role: Role) -> (Option<Self>, WindowBits) {
-        let (sending, receiving) = deflate.seen_by(role);
-        let windows = Self { sent: sending.window(), received: receiving.window() };
-        let is_needed = windows.sent.is_some() || windows.received.is_some();
-        (is_needed.then_some(windows), sending.window_bits)
+    /// The windows of the end `role`.
+    pub(crate) fn new(deflate: PerMessageDeflate, role: Role) -> Self {
+        let (client, server) = (deflate.client.window(), deflate.server.window());
+        match role {
+            Role::Server => Self { sent: server, received: client },
+            Role::Client => Self { sent: client, received: server },
+        }
     }
 }

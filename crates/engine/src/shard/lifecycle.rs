@@ -43,7 +43,8 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         }
         entry.since_ms = self.clock.now_ms();
         self.shared.session_closed(end.was_clean());
-        self.shared.release_windows(session.window_bytes as usize);
+        let compression = session.protocol.compression();
+        self.shared.release_windows(compression.map_or(0, |deflate| deflate.window_bytes()));
         // A panic was counted; the session is over anyway.
         self.handler.call(|handler| handler.on_close(session.state, &end.as_closed())).ok();
         if session.paused {

@@ -118,7 +118,7 @@ impl Connection {
             let progress = assembly.add(received.take_payload(remaining))?;
             return self.after_piece(progress, codec);
         }
-        let parsed = frame::parse_header(received.unparsed(), self.role(), self.is_compressing())?;
+        let parsed = frame::parse_header(received.unparsed(), self.role(), self.compression.is_some())?;
         let Some((header, header_len)) = parsed else {
             return Ok(Step::Starved);
         };

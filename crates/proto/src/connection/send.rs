@@ -30,7 +30,7 @@ impl Connection {
     ) -> Result<(), SendError> {
         self.check_open()?;
         let opcode = message.kind().opcode();
-        if self.is_compressing() && self.write_compressed(opcode, message.as_bytes(), codec, out) {
+        if self.compression.is_some() && self.write_compressed(opcode, message.as_bytes(), codec, out) {
             return Ok(());
         }
         match message.0 {
@@ -185,7 +185,8 @@ impl Connection {
         codec: &mut Codec,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Some(bits) = self.compression else { return false };
+        let Some(deflate) = self.compression else { return false };
+        let bits = deflate.sent_by(self.role()).window_bits;
         let windows = self.rare.as_mut().and_then(|rare| rare.windows.as_mut());
         let window = windows.and_then(|windows| windows.sent.as_mut());
         let Some(payload) = codec.compress(payload, bits, window) else { return false };
