@@ -4,7 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use gannet::{CloseCode, Closed, Config, Context, Handler, Message, MessageKind, Origins, Request, Upgrade};
+use gannet::{
+    CloseCode, Closed, Compression, Config, Context, Handler, Message, MessageKind, Origins, Request, Upgrade,
+};
 
 /// The path of the connection that must not notice what happens on the other.
 pub(crate) const BYSTANDER_PATH: &str = "/bystander";
@@ -20,6 +22,12 @@ pub(crate) enum Setup {
     Echo,
     /// Messages of at most [`SMALL_MESSAGE_BYTES_MAX`].
     SmallMessages,
+    /// Every message is compressed on its own.
+    Compressed,
+    /// The same, with messages of at most [`SMALL_MESSAGE_BYTES_MAX`].
+    SmallCompressed,
+    /// Messages are compressed with windows of 12 bits.
+    CompressedWindows,
     /// The deadline of the opening handshake is 200 ms.
     ShortHandshake,
     /// The deadline of a message is 200 ms.
@@ -51,6 +59,14 @@ impl Setup {
         config.shards = Some(1);
         match self {
             Self::SmallMessages => config.message_bytes_max = SMALL_MESSAGE_BYTES_MAX,
+            Self::ShortMessages => config.message_timeout_ms = 200,
+            Self::FewMessages => config.messages_per_s_max = Some(10),
+            Self::Compressed => config.compression = Compression::Shared,
+            Self::SmallCompressed => {
+                config.compression = Compression::Shared;
+                config.message_bytes_max = SMALL_MESSAGE_BYTES_MAX;
+            }
+            Self::CompressedWindows => config.compression = Compression::Dedicated,
             Self::ShortHandshake => config.handshake_timeout_ms = 200,
             _ => {}
         }
@@ -129,7 +145,8 @@ impl Handler for App {
             (Setup::TextOnly, MessageKind::Binary) => Some((CloseCode::UNSUPPORTED_DATA, "text only")),
             (Setup::BinaryOnly, MessageKind::Text) => Some((CloseCode::UNSUPPORTED_DATA, "binary only")),
             (Setup::Closes, _) => Some((CloseCode::new(4000), "as told")),
-            (Setup::Panics, _) => panic!("the handler panics, as this test wants it to"),
+            // Unlike `panic!` it prints nothing.
+            (Setup::Panics, _) => std::panic::resume_unwind(Box::new("as the test wants it")),
             _ => None,
         };
         match refused {

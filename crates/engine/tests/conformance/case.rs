@@ -225,7 +225,7 @@ impl Case {
         let opens = |step: &Step| matches!(step, Step::Expect(Expect::Response(101, _)));
         let is_opened = self.steps.iter().any(opens);
         // A case that ends open is closed by the runner.
-        is_opened.then(|| self.app_sees.clone().unwrap_or((vec![1000], true)))
+        is_opened.then(|| self.app_sees.clone().unwrap_or_else(|| (vec![1000], true)))
     }
 
     /// Does every step, then closes the connection if it is still open.
