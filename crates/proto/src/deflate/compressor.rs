@@ -3,13 +3,15 @@
 
 use std::fmt;
 
-use zlib_rs::{Deflate, DeflateFlush, Status};
+use zlib_rs::{Deflate, DeflateFlush, Status, compress_bound};
 
 use super::{TAIL, Window, WindowBits};
 
 /// The smallest window that zlib works with. It refers back at most 2^9 - 262 = 250 bytes, so its output also fits
 /// into a window of 8 bits.
 const WORKING_BITS_MIN: u8 = 9;
+/// What a flush adds to a message at most: the rest of a byte, and an empty block.
+const FLUSH_BYTES_MAX: usize = 8;
 /// Buffers larger than this are given back to the allocator after a message.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -36,11 +38,12 @@ impl Compressor {
         if self.compressed.capacity() > KEPT_BYTES_MAX {
             self.compressed = Vec::new();
         }
-        // What is not shorter is not sent, so no more room is needed.
-        self.compressed.resize(message.len() + TAIL.len(), 0);
+        // More room than is sent: a state that has output left is not fully reset by zlib-rs 0.6.8, and would spoil the
+        // messages after this one.
+        self.compressed.resize(compress_bound(message.len()) + FLUSH_BYTES_MAX, 0);
         let bits = bits.get().max(WORKING_BITS_MIN);
-        let state = self.states[usize::from(bits - WORKING_BITS_MIN)]
-            .get_or_insert_with(|| Deflate::new(i32::from(self.level), false, bits));
+        let place = &mut self.states[usize::from(bits - WORKING_BITS_MIN)];
+        let state = place.get_or_insert_with(|| Deflate::new(i32::from(self.level), false, bits));
         state.reset();
         if let Some(window) = &window
             && !window.as_bytes().is_empty()
@@ -49,7 +52,11 @@ impl Compressor {
         }
         let status = state.compress(message, &mut self.compressed, DeflateFlush::SyncFlush);
         let len = state.total_out() as usize;
-        if status != Ok(Status::Ok) || len >= self.compressed.len() {
+        if status != Ok(Status::Ok) || len == self.compressed.len() {
+            *place = None;
+            return None;
+        }
+        if len >= message.len() + TAIL.len() {
             return None;
         }
         if let Some(window) = window {

@@ -236,3 +236,17 @@ fn context_takeover_makes_later_messages_shorter_and_both_windows_move_alike() {
         assert!(sizes[1] < sizes[0] / 2 && sizes[4] < sizes[0] / 2, "{size} bits: {sizes:?}");
     }
 }
+
+#[test]
+fn messages_that_do_not_get_shorter_leave_no_trace_in_those_after_them() {
+    let text = text(1_000);
+    for (noise_len, times) in [(1_000, 200), (250_000, 1)] {
+        let mut codec = Codec::default();
+        let expected = codec.compress(&text, WindowBits::MAX, None).expect("shorter").to_vec();
+        for _ in 0..times {
+            assert!(codec.compress(&noise(noise_len), WindowBits::MAX, None).is_none());
+        }
+        let compressed = codec.compress(&text, WindowBits::MAX, None).expect("shorter");
+        assert_eq!(compressed, expected, "after {times} times {noise_len} bytes");
+    }
+}
