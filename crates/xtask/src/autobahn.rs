@@ -39,6 +39,29 @@ pub(crate) struct Flags {
     /// Cases and groups of cases, such as `1,2.*,12.1.1`.
     #[arg(long, value_delimiter = ',', default_value = ALL_CASES, value_parser = parse_pattern)]
     cases: Vec<String>,
+    /// How the end under test compresses.
+    #[arg(long, value_enum, default_value_t)]
+    compression: Compression,
+}
+
+/// How the end under test compresses. Without compression groups 12 and 13 have no verdict.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Compression {
+    /// Every message stands for itself.
+    #[default]
+    Shared,
+    /// A message may refer to those before it.
+    Dedicated,
+}
+
+impl Compression {
+    /// The flag, which both ends have alike.
+    const fn arguments(self) -> [&'static str; 2] {
+        match self {
+            Self::Shared => ["--compression", "shared"],
+            Self::Dedicated => ["--compression", "dedicated"],
+        }
+    }
 }
 
 /// The end under test.
@@ -85,7 +108,7 @@ fn parse_pattern(text: &str) -> Result<String, String> {
 pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     let python = python::find().ok_or(python::MISSING)?;
     let roles = flags.role.map_or_else(|| Role::ALL.to_vec(), |role| vec![role]);
-    test(root, &python, &roles, &flags.cases)
+    test(root, &python, &roles, &flags.cases, flags.compression)
 }
 
 /// Runs the cases of `cargo xtask ci` in both roles; without Python 2.7 it says so and passes.
@@ -97,10 +120,16 @@ pub(crate) fn run_sample(root: &Path) -> Result<(), String> {
         println!("SKIPPED: NOTHING WAS TESTED: {}", python::MISSING);
         return Ok(());
     };
-    test(root, &python, &Role::ALL, &SAMPLE.map(str::to_owned))
+    test(root, &python, &Role::ALL, &SAMPLE.map(str::to_owned), Compression::default())
 }
 
-fn test(root: &Path, python: &Path, roles: &[Role], patterns: &[String]) -> Result<(), String> {
+fn test(
+    root: &Path,
+    python: &Path,
+    roles: &[Role],
+    patterns: &[String],
+    compression: Compression,
+) -> Result<(), String> {
     let target = target_directory()?;
     let directory = target.join("autobahn");
     let program = python::install(&directory, python)?;
@@ -108,7 +137,8 @@ fn test(root: &Path, python: &Path, roles: &[Role], patterns: &[String]) -> Resu
     for &role in roles {
         cargo(root, &[&["build", "--quiet", "--release"][..], role.build_arguments()].concat())?;
         let directory = directory.join(role.name());
-        let run = Run { role, patterns, program: &program, target: &target, directory: &directory };
+        let run =
+            Run { role, patterns, compression, program: &program, target: &target, directory: &directory };
         differences += run.verdict()?.differences();
     }
     match differences {
@@ -128,6 +158,7 @@ fn target_directory() -> Result<PathBuf, String> {
 struct Run<'a> {
     role: Role,
     patterns: &'a [String],
+    compression: Compression,
     /// The suite.
     program: &'a Path,
     /// Where the ends under test were built.
@@ -167,7 +198,8 @@ impl Run<'_> {
     fn test_server(&self, reports: &Path) -> Result<Vec<String>, String> {
         let log = self.directory.join("gannet.log");
         let mut command = Command::new(self.target.join("release/gannet"));
-        command.args(SERVER_ARGUMENTS).stdout(Stdio::piped()).stderr(File::create(&log).map_err(at(&log))?);
+        command.args(SERVER_ARGUMENTS).args(self.compression.arguments());
+        command.stdout(Stdio::piped()).stderr(File::create(&log).map_err(at(&log))?);
         let mut server = Running::start(&mut command)?;
         let url = server.take_stdout().and_then(listening_url);
         let url = url.ok_or_else(|| format!("gannet does not listen: see {}", log.display()))?;
@@ -187,7 +219,7 @@ impl Run<'_> {
         let path = self.directory.join("client.log");
         let log = File::create(&path).map_err(at(&path))?;
         let mut command = Command::new(self.target.join("release/examples/echo_client"));
-        command.args([&url, "--agent", self.role.name()]);
+        command.args([&url, "--agent", self.role.name()]).args(self.compression.arguments());
         command.stderr(log.try_clone().map_err(at(&path))?).stdout(log);
         match Running::start(&mut command)?.wait()? {
             status if status.success() => Ok(suite.into_cases()),
