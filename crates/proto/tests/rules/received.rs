@@ -2,12 +2,11 @@
 
 use gannet_proto::{Config, ProtocolError, Role};
 
+use crate::ROLES;
 use crate::harness::{Behaviour, End, Seen};
 
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
-
 /// A short frame with a zero key if it is masked, so that the payload can be read in the test.
-fn frame(masked: bool, first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(masked: bool, first: u8, payload: &[u8]) -> Vec<u8> {
     let mut wire = vec![first, payload.len() as u8];
     if masked {
         wire[1] |= 0x80;

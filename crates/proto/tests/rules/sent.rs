@@ -1,10 +1,11 @@
 //! What this end puts on the wire, read by a parser that shares no code with what wrote it.
 
-use gannet_proto::{CloseCode, Codec, Config, Connection, Role, SendError};
+use gannet_proto::{CloseCode, Codec, Config, Connection, Payload, Role, SendError};
 
+use crate::ROLES;
 use crate::harness::{Behaviour, End};
+use crate::received::frame;
 
-const ROLES: [Role; 2] = [Role::Server, Role::Client];
 /// Around each change of the form of the length.
 const PAYLOAD_BYTES: [usize; 8] = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000];
 
@@ -19,7 +20,7 @@ fn end(role: Role) -> End {
 
 /// Reads one frame that fills `wire`: its first byte, whether it is masked, and the payload without the mask.
 /// Panics if the length is not in its shortest form.
-fn read_frame(wire: &[u8]) -> (u8, bool, Vec<u8>) {
+pub(crate) fn read_frame(wire: &[u8]) -> (u8, bool, Vec<u8>) {
     let (masked, short) = (wire[1] & 0x80 != 0, wire[1] & 0x7f);
     let (len, mut at) = match short {
         126 => (usize::from(wire[2]) << 8 | usize::from(wire[3]), 4),
@@ -40,19 +41,13 @@ fn read_frame(wire: &[u8]) -> (u8, bool, Vec<u8>) {
 
 #[test]
 fn every_message_is_one_final_frame_in_the_shortest_form_without_reserved_bits() {
-    let sends: [(u8, Send); 2] = [
-        (0x81, |connection, payload, out| connection.send_text(payload, &mut Codec::default(), out)),
-        (0x82, |connection, payload, out| {
-            connection.send_binary(payload.as_bytes(), &mut Codec::default(), out)
-        }),
-    ];
     for role in ROLES {
         for payload_bytes in PAYLOAD_BYTES {
-            let payload = "m".repeat(payload_bytes);
-            for (first, send) in sends {
+            let text = "m".repeat(payload_bytes);
+            for (first, payload) in [(0x81, Payload::Text(&text)), (0x82, Payload::Binary(text.as_bytes()))] {
                 let mut end = end(role);
-                end.send(|connection, out| send(connection, &payload, out));
-                let expected = (first, role == Role::Client, payload.clone().into_bytes());
+                end.send_message(payload);
+                let expected = (first, role == Role::Client, text.clone().into_bytes());
                 assert!(read_frame(&end.wire) == expected, "{role:?} {first:#x} {payload_bytes}");
             }
         }
@@ -91,14 +86,9 @@ fn a_close_carries_the_given_code_and_reason_and_nothing_follows_it() {
         end.send(|connection, out| connection.close(Some(CloseCode::GOING_AWAY), "bye", out));
         let close = (0x88, role == Role::Client, b"\x03\xe9bye".to_vec());
         assert_eq!(read_frame(&end.take_wire()), close);
-        assert_eq!(
-            end.connection.send_text("more", &mut Codec::default(), &mut end.wire),
-            Err(SendError::Closing)
-        );
-        assert_eq!(
-            end.connection.send_binary(b"more", &mut Codec::default(), &mut end.wire),
-            Err(SendError::Closing)
-        );
+        let mut codec = Codec::default();
+        assert_eq!(end.connection.send_text("more", &mut codec, &mut end.wire), Err(SendError::Closing));
+        assert_eq!(end.connection.send_binary(b"more", &mut codec, &mut end.wire), Err(SendError::Closing));
         assert!(end.wire.is_empty());
     }
 }
@@ -109,24 +99,13 @@ fn a_pong_and_the_answer_to_a_close_repeat_the_payload() {
         let is_client = role == Role::Client;
         for payload in [&b""[..], b"\x00\xff any bytes", &[7; 125]] {
             let mut end = end(role);
-            end.receive(&frame_from_peer_of(role, 0x89, payload));
+            end.receive(&frame(role == Role::Server, 0x89, payload));
             assert_eq!(read_frame(&end.take_wire()), (0x8a, is_client, payload.to_vec()));
         }
         for payload in [&b""[..], b"\x03\xe8", b"\x0f\xa1going"] {
             let mut end = end(role);
-            end.receive(&frame_from_peer_of(role, 0x88, payload));
+            end.receive(&frame(role == Role::Server, 0x88, payload));
             assert_eq!(read_frame(&end.take_wire()), (0x88, is_client, payload.to_vec()));
         }
     }
-}
-
-/// A short frame as the other end sends it.
-fn frame_from_peer_of(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut wire = vec![first, payload.len() as u8];
-    if role == Role::Server {
-        wire[1] |= 0x80;
-        wire.extend([0; 4]);
-    }
-    wire.extend(payload);
-    wire
 }
