@@ -1,6 +1,7 @@
 //! However the transport cuts a stream, legal or not, the events, the replies and the error are the same.
 
-use gannet_proto::{Config, ProtocolError, ReadyState};
+use gannet_proto::deflate::{PerMessageDeflate, WindowBits};
+use gannet_proto::{Config, Payload, ProtocolError, ReadyState};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -44,6 +45,11 @@ fn config() -> impl Strategy<Value = Config> {
         .prop_map(|limit| Config::default().with_message_bytes_max(limit))
 }
 
+/// A message that gets shorter, or does not.
+fn compressible() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![vec(any::<u8>(), 0..60), vec(0..4_u8, 0..2_000), "[a-c]{0,300}".prop_map(String::into_bytes)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -80,6 +86,38 @@ proptest! {
         prop_assert_eq!(&outcome(end(), chunks_at(&wire, &cuts)), &whole);
         if wire.len() < 3000 {
             prop_assert_eq!(&outcome(end(), wire.chunks(1)), &whole);
+        }
+    }
+
+    #[test]
+    fn compressed_messages_do_the_same_whole_and_in_any_split(
+        messages in vec(compressible(), 1..6),
+        takeover in any::<bool>(),
+        changes in generate::corruption(),
+        cuts in vec(any::<prop::sample::Index>(), 0..12),
+        config in config(),
+    ) {
+        let deflate = if takeover {
+            PerMessageDeflate::dedicated(WindowBits::MAX)
+        } else {
+            PerMessageDeflate::SHARED
+        };
+        let compressing = |mut end: End| {
+            end.connection = end.connection.with_compression(deflate);
+            end
+        };
+        let mut client = compressing(End::client(Config::default().with_compressed_bytes_min(0), Behaviour::Ignore));
+        for message in &messages {
+            client.send_message(Payload::Binary(message));
+        }
+        let mut wire = client.take_wire();
+        generate::corrupt(&mut wire, &changes);
+        let end = || compressing(End::server(config.clone(), Behaviour::Mixed));
+        let whole = outcome(end(), [&wire[..]]);
+        prop_assert_eq!(&outcome(end(), chunks_at(&wire, &cuts)), &whole);
+        prop_assert_eq!(&outcome(end(), wire.chunks(1)), &whole);
+        if changes.is_empty() && whole.error.is_none() {
+            prop_assert_eq!(whole.seen, messages.into_iter().map(Seen::Binary).collect::<Vec<_>>());
         }
     }
 
