@@ -35,6 +35,8 @@ enum Compression {
     Off,
     /// It offers compression and the server must not take it.
     Declined,
+    /// It offers compression and the server must take it.
+    On,
 }
 
 impl Compression {
@@ -43,6 +45,7 @@ impl Compression {
         match self {
             Self::Off => "off",
             Self::Declined => "declined",
+            Self::On => "on",
         }
     }
 }
@@ -54,7 +57,11 @@ struct Setting {
 }
 
 /// Every server that the scripts run against.
-const SETTINGS: [Setting; 1] = [Setting { flags: &[], clients: &[Compression::Off, Compression::Declined] }];
+const SETTINGS: [Setting; 3] = [
+    Setting { flags: &["--compression", "off"], clients: &[Compression::Off, Compression::Declined] },
+    Setting { flags: &["--compression", "shared"], clients: &[Compression::Off, Compression::On] },
+    Setting { flags: &["--compression", "dedicated"], clients: &[Compression::On] },
+];
 
 /// Runs one peer, or all that this machine can run.
 ///
