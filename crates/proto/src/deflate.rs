@@ -1,7 +1,7 @@
 //! permessage-deflate (RFC 7692): its parameters, and the compression of one message at a time.
 //!
-//! Invariant: between two messages the only state of a connection is its [`Window`]s, and without context takeover it
-//! has none. The states of the compressor and of the decompressor belong to the [`Codec`](crate::Codec), which all
+//! Invariant: between two messages a connection keeps nothing but its windows, and without context takeover it has none. The
+//! states of the compressor and of the decompressor belong to the [`Codec`](crate::Codec), which all
 //! connections of a thread share; a window is handed to them as a preset dictionary.
 
 mod compressor;

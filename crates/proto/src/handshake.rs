@@ -7,7 +7,8 @@ mod request;
 mod response;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, PAD};
 use sha1::{Digest as _, Sha1};
 
 pub(crate) use extension::{Extension, parse_list as parse_extensions};
@@ -15,6 +16,10 @@ pub(crate) use extension::{Extension, parse_list as parse_extensions};
 pub use client::{ClientHandshakeError, Response, verify_response, write_request};
 pub use request::{HeadScanner, Request};
 pub use response::{write_accept, write_refusal};
+
+/// The example of RFC 6455 §4.1 itself has a key whose last character has bits that mean nothing, so they are not looked at.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, PAD.with_decode_allow_trailing_bits(true));
 
 /// RFC 6455 §1.3: what is appended to the key before it is hashed.
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -53,8 +58,10 @@ pub enum HandshakeError {
     /// RFC 6455 §4.1: the method must be GET.
     #[error("method is not GET: a WebSocket is opened with GET")]
     MethodNotGet,
-    /// The target is neither a path nor an absolute URI.
-    #[error("request target is neither a path nor an absolute URI: begin it with a slash")]
+    /// The target is neither a path nor an absolute URI, or it has a fragment (RFC 6455 §3).
+    #[error(
+        "request target is neither a path nor an absolute URI, or has a fragment: begin it with a slash, write # as %23"
+    )]
     InvalidTarget,
     /// The target is longer than [`Limits::target_bytes_max`].
     #[error("request target exceeds the limit of {limit} bytes: shorten it")]
@@ -74,8 +81,8 @@ pub enum HandshakeError {
         /// The limit.
         limit: usize,
     },
-    /// RFC 9112 §3.2: a request has exactly one Host, and here it must not be empty.
-    #[error("Host is missing, empty or repeated: send it once")]
+    /// RFC 9112 §3.2: a request has exactly one Host, and here it must name one.
+    #[error("Host is missing, repeated or not a host with an optional port: send it once")]
     InvalidHost,
     /// RFC 6455 §4.1: a browser sends exactly one Origin, in ASCII.
     #[error("Origin is repeated or not ASCII: send it once")]
@@ -185,6 +192,17 @@ fn is_token(text: &[u8]) -> bool {
 
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 9110 §7.2: what Host consists of, a host and perhaps a port; no blank, no user, no path.
+fn is_authority(text: &[u8]) -> bool {
+    let is_authority_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(byte);
+    !text.is_empty() && text.iter().all(is_authority_byte)
+}
+
+/// RFC 6455 §3: a request target has no fragment, and no byte that a URI would have to escape.
+fn is_target(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 /// RFC 9110 §5.5: what a header value may consist of; anything else could begin another field.

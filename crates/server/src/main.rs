@@ -87,6 +87,8 @@ fn echo(flags: &EchoFlags) -> Result<(), Error> {
         closed_cleanly = summary.closed_cleanly,
         cut = summary.cut,
         refused = summary.refused,
+        takeovers_refused = summary.takeovers_refused,
+        handler_panics = summary.handler_panics,
         "stopped"
     );
     Ok(())

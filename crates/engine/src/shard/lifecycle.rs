@@ -79,7 +79,9 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         let Phase::Ending(ending) = &mut entry.phase else { return };
         ending.discarded += bytes;
         if ending.discarded > LINGER_BYTES_MAX && ending.write_shut {
-            self.close(token);
+            // Closing now would reset the connection, and the reset would overtake the Close frame: a peer in the middle of
+            // a large message would not learn why. It is held up instead until its time is over.
+            self.driver.pause_receive(token);
         }
     }
 

@@ -4,6 +4,7 @@
 //! turn the table of the shard, its counters, the records of its handler and the network have to agree.
 
 mod chance;
+mod compression;
 mod deadlines;
 mod drain;
 mod endings;

@@ -7,7 +7,7 @@ use httparse::EMPTY_HEADER;
 use super::response::write_field;
 use crate::deflate::{Offer, PerMessageDeflate};
 
-use super::{BASE64, HeadError, accept_key, is_field_value, is_token, list_names, parse_extensions};
+use super::{BASE64, HeadError, accept_key, is_authority, is_target, is_token, list_names, parse_extensions};
 
 /// Largest response head in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -67,13 +67,15 @@ pub fn write_request(
     subprotocols: &[&str],
     compression: Option<Offer>,
 ) -> Result<(), HeadError> {
-    if host.is_empty() || !is_field_value(host) {
+    if !is_authority(host.as_bytes()) {
         return Err(HeadError::InvalidValue { name: "Host".to_owned() });
     }
-    if !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !target.starts_with('/') || !is_target(target) {
         return Err(HeadError::InvalidValue { name: "request target".to_owned() });
     }
-    if !subprotocols.iter().all(|name| is_token(name.as_bytes())) {
+    let is_first = |at: usize| !subprotocols[..at].contains(&subprotocols[at]);
+    // RFC 6455 §4.1: tokens, none of them twice.
+    if !subprotocols.iter().enumerate().all(|(at, name)| is_token(name.as_bytes()) && is_first(at)) {
         return Err(HeadError::InvalidValue { name: "Sec-WebSocket-Protocol".to_owned() });
     }
     for part in ["GET ", target, " HTTP/1.1\r\n"] {
@@ -208,6 +210,11 @@ mod tests {
         let cases = [
             ("", "/", "a"),
             ("exa\r\nmple", "/", "a"),
+            ("a b", "/", "a"),
+            ("user@a", "/", "a"),
+            ("a/b", "/", "a"),
+            ("ü", "/", "a"),
+            ("example.com", "/a#b", "a"),
             ("example.com", "chat", "a"),
             ("example.com", "/a b", "a"),
             ("example.com", "/\r\n", "a"),
@@ -223,6 +230,8 @@ mod tests {
             );
             assert!(out.is_empty());
         }
+        let twice = write_request(&mut Vec::new(), "example.com", "/", NONCE, &["a", "b", "a"], None);
+        assert_eq!(twice, Err(HeadError::InvalidValue { name: "Sec-WebSocket-Protocol".to_owned() }));
     }
 
     #[test]

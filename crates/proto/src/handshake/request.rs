@@ -4,7 +4,10 @@
 use base64::Engine as _;
 use httparse::{EMPTY_HEADER, Header};
 
-use super::{BASE64, Extension, HandshakeError, Limits, is_token, list_items, list_names, parse_extensions};
+use super::{
+    BASE64, Extension, HandshakeError, Limits, is_authority, is_target, is_token, list_items, list_names,
+    parse_extensions,
+};
 
 /// Reads a request head that may arrive in any number of pieces, in time linear in its size: it remembers how
 /// far it has looked for the end.
@@ -121,11 +124,11 @@ impl<'a> Request<'a> {
         if self.minor_version == 0 {
             return Err(HandshakeError::Http10);
         }
-        if !self.path().starts_with('/') {
+        if !self.path().starts_with('/') || !is_target(self.target) {
             return Err(HandshakeError::InvalidTarget);
         }
         match self.single("host") {
-            Single::Once(host) if !host.is_empty() && host.is_ascii() => {}
+            Single::Once(host) if is_authority(host) => {}
             _ => return Err(HandshakeError::InvalidHost),
         }
         match self.single("origin") {

@@ -117,7 +117,7 @@ fn a_paused_peer_that_ends_its_stream_is_noticed_when_it_reads_again() {
 }
 
 #[test]
-fn a_peer_that_floods_an_ended_session_is_closed_before_its_second_is_over() {
+fn a_peer_that_floods_an_ended_session_is_not_read_further_and_closed_when_its_second_is_over() {
     let mut rig = Rig::new(|_| {});
     let mut peer = Peer::open(&mut rig, "/");
     peer.send(0x88, &1000_u16.to_be_bytes());
@@ -128,6 +128,13 @@ fn a_peer_that_floods_an_ended_session_is_closed_before_its_second_is_over() {
     assert_eq!(rig.network.open_connections(), 1);
     peer.write(&[0]);
     rig.turn(0);
+    peer.write(&[0; 1000]);
+    rig.turn(0);
+    assert_eq!(rig.network.unread_bytes(peer.id), 1000);
+    assert_eq!(peer.read_one(), Seen::Close(1000));
+    rig.run(990);
+    assert_eq!(rig.network.open_connections(), 1);
+    rig.run(300);
     assert_eq!(rig.network.open_connections(), 0);
 }
 

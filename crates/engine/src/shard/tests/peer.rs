@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use gannet_driver::sim::{Network, PeerId};
+use gannet_proto::deflate::{Offer, PerMessageDeflate};
 use gannet_proto::handshake::{ClientHandshakeError, verify_response, write_request};
 use gannet_proto::{Codec, Connection, Event, MaskingKeys, MessageKind, Received};
 
@@ -43,6 +44,7 @@ pub(super) struct Peer {
     network: Network,
     stage: Stage,
     protocol: Connection,
+    offer: Option<Offer>,
     /// Whether pings and a Close are answered.
     pub(super) answers: bool,
     /// The most bytes sent at a time.
@@ -60,7 +62,8 @@ impl Peer {
             id: network.connect(),
             network: network.clone(),
             stage: Stage::Connecting,
-            protocol: Connection::client(MaskingKeys::new(|| KEY)),
+            protocol: client(),
+            offer: None,
             answers: true,
             piece_bytes_max: usize::MAX,
             output: VecDeque::new(),
@@ -75,6 +78,18 @@ impl Peer {
         rig.turn(0);
         rig.turn(0);
         assert_eq!(peer.read_one(), Seen::Status(101));
+        peer
+    }
+
+    /// The same, with compression agreed on.
+    pub(super) fn open_compressed(rig: &mut Rig, path: &str, deflate: PerMessageDeflate) -> Self {
+        let mut peer = Self::connect(&rig.network);
+        peer.offer = Some(Offer(deflate));
+        peer.write(&request_with(path, peer.offer));
+        rig.turn(0);
+        rig.turn(0);
+        assert_eq!(peer.read_one(), Seen::Status(101));
+        assert!(peer.protocol.compression().is_some(), "compression was not agreed on");
         peer
     }
 
@@ -126,9 +141,12 @@ impl Peer {
     }
 
     fn read_head(&mut self) -> Option<Seen> {
-        match verify_response(&self.input, NONCE, &[], None) {
+        match verify_response(&self.input, NONCE, &[], self.offer) {
             Ok(None) => None,
-            Ok(Some((_, head_bytes))) => {
+            Ok(Some((response, head_bytes))) => {
+                if let Some(deflate) = response.compression {
+                    self.protocol = client().with_compression(deflate);
+                }
                 self.input.drain(..head_bytes);
                 self.stage = Stage::Open;
                 Some(Seen::Status(101))
@@ -209,9 +227,18 @@ impl Peer {
 
 /// An upgrade request.
 pub(super) fn request(path: &str) -> Vec<u8> {
+    request_with(path, None)
+}
+
+/// An upgrade request that offers compression.
+pub(super) fn request_with(path: &str, offer: Option<Offer>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write_request(&mut bytes, "test", path, NONCE, &[], None).expect("the path is legal");
+    write_request(&mut bytes, "test", path, NONCE, &[], offer).expect("the path is legal");
     bytes
+}
+
+fn client() -> Connection {
+    Connection::client(MaskingKeys::new(|| KEY))
 }
 
 /// A masked frame; `first` holds fin, rsv and opcode.

@@ -119,6 +119,10 @@ impl Handler for Recorder {
     fn on_upgrade(&mut self, request: &Request<'_>) -> Upgrade<State> {
         match request.path() {
             "/rejected" => Upgrade::reject(403).with_body("not you"),
+            "/bad-subprotocol" => {
+                let state = State { peer: request.peer(), path: String::new() };
+                Upgrade::accept(state).with_subprotocol("never offered")
+            }
             "/panic-on-upgrade" => self.records.panic_as_told(),
             path => Upgrade::accept(State { peer: request.peer(), path: path.to_owned() }),
         }

@@ -106,7 +106,7 @@ fn an_absolute_target_is_reduced_to_its_path() {
         let (request, _) = read(&bytes).expect("legal").expect("complete");
         assert_eq!((request.path(), request.query()), (path, query), "{target}");
     }
-    for target in ["*", "chat", "example.com:80"] {
+    for target in ["*", "chat", "example.com:80", "/chat#part", "http://example.com/#"] {
         assert_refused(&head(&format!("GET {target} HTTP/1.1"), &FIELDS), HandshakeError::InvalidTarget, 400);
     }
 }
@@ -163,6 +163,9 @@ fn a_key_that_is_not_16_bytes_in_base64_once_is_refused() {
     for key in keys {
         assert_refused(&with_field("Sec-WebSocket-Key", key), HandshakeError::InvalidKey, 400);
     }
+    // The example of RFC 6455 §4.1, whose last bits are not zero.
+    let example = with_field("Sec-WebSocket-Key", Some("AQIDBAUGBwgJCgsMDQ4PEC=="));
+    assert!(read(&example).is_ok_and(|read| read.is_some()));
     let twice = with_added(&[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]);
     assert_refused(&twice, HandshakeError::InvalidKey, 400);
 }
@@ -186,7 +189,9 @@ fn an_http_version_other_than_1_1_is_refused() {
 #[test]
 fn a_missing_empty_or_double_host_is_refused() {
     assert_refused(&with_field("Host", None), HandshakeError::InvalidHost, 400);
-    assert_refused(&with_field("Host", Some("")), HandshakeError::InvalidHost, 400);
+    for host in ["", "a b", "a/b", "user@a", "a?b", "a#b", "\u{fc}"] {
+        assert_refused(&with_field("Host", Some(host)), HandshakeError::InvalidHost, 400);
+    }
     assert_refused(&with_added(&[("Host", "example.com")]), HandshakeError::InvalidHost, 400);
 }
 
