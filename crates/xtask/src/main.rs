@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod autobahn;
+mod conformance;
 mod interop;
 mod process;
 mod smoke;
@@ -24,6 +25,8 @@ enum Command {
     Ci,
     /// Autobahn's test suite against the server and the client, all 517 cases or those that are named.
     Autobahn(autobahn::Flags),
+    /// The conformance table against servers at these URLs, printed as a matrix.
+    Conformance(conformance::Flags),
     #[command(flatten)]
     One(Step),
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let passed = match Command::parse() {
         Command::Ci => steps::run_all(&root).map_err(|failure| failure.to_string()),
         Command::Autobahn(flags) => autobahn::run(&root, &flags),
+        Command::Conformance(flags) => conformance::run(&root, &flags),
         Command::One(step) => steps::run_one(step, &root).map_err(|failure| failure.to_string()),
     };
     match passed {

@@ -129,6 +129,18 @@ pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
     succeed(cargo_command(root).args(arguments))
 }
 
+/// Runs cargo as [`cargo`] does, with these environment variables.
+///
+/// # Errors
+/// The command line, when cargo does not start or does not succeed.
+pub(crate) fn cargo_with(
+    root: &Path,
+    arguments: &[&str],
+    variables: &[(&str, String)],
+) -> Result<(), String> {
+    succeed(cargo_command(root).args(arguments).envs(variables.iter().map(|(name, value)| (name, value))))
+}
+
 /// The binary of the server and the library of the engine are both called `gannet`, so their pages go to the same
 /// directory: the server's are built first and the engine's stay.
 fn docs(root: &Path) -> Result<(), String> {

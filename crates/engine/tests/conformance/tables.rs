@@ -63,7 +63,7 @@ const GROUPS: [(&str, &str); 46] = [
     ("E3", "compressed messages"),
 ];
 
-/// Every case that is to pass.
+/// Every case.
 pub(crate) fn all() -> Vec<Case> {
     let tables = [
         framing::cases(),
