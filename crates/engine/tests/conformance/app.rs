@@ -68,8 +68,6 @@ impl Setup {
             }
             Self::CompressedWindows => config.compression = Compression::Dedicated,
             Self::ShortHandshake => config.handshake_timeout_ms = 200,
-            Self::ShortMessages => config.message_timeout_ms = 200,
-            Self::FewMessages => config.messages_per_s_max = Some(10),
             _ => {}
         }
         config
