@@ -20,6 +20,8 @@ pub(crate) const ONLY_PATH: &str = "/chat";
 pub(crate) enum Setup {
     /// An echo with the default settings.
     Echo,
+    /// The same, for cases about limits and choices that are ours: another server may have others.
+    OurLimits,
     /// Messages of at most [`SMALL_MESSAGE_BYTES_MAX`].
     SmallMessages,
     /// Every message is compressed on its own.

@@ -57,6 +57,8 @@ impl Output {
 #[derive(Debug, Clone)]
 enum Expect {
     Response(u16, Vec<Field>),
+    /// A response with any status from 400 on.
+    Refusal,
     Frame(u8, Vec<u8>),
     /// A Close with one of these codes.
     Close(Vec<u16>),
@@ -158,6 +160,11 @@ impl Case {
     /// A response that refuses a request larger than what the server reads of it: the end may be a reset.
     pub(crate) fn refused_early(self, status: u16) -> Self {
         self.expect(Expect::Response(status, vec![("Connection", Some("close"))])).expect(Expect::Gone)
+    }
+
+    /// A response with any status that refuses the request, and the end.
+    pub(crate) fn refused_somehow(self) -> Self {
+        self.expect(Expect::Refusal).expect(Expect::End)
     }
 
     pub(crate) fn reads(self, first: u8, payload: impl Into<Vec<u8>>) -> Self {
@@ -267,7 +274,7 @@ impl Step {
 impl Expect {
     fn run(&self, client: &mut Client, connection: Connection) -> Result<Connection, Mismatch> {
         let seen = match self {
-            Self::Response(..) => client.read_response(),
+            Self::Response(..) | Self::Refusal => client.read_response(),
             Self::Frame(..) | Self::Close(_) => client.read_frame(),
             Self::CloseBehindPongs(_) => loop {
                 match client.read_frame() {
@@ -305,6 +312,7 @@ fn check(seen: Seen, expect: &Expect) -> Result<(), Mismatch> {
             first == other && payload == expected
         }
         (Seen::Close(code), Expect::Close(codes) | Expect::CloseBehindPongs(codes)) => codes.contains(code),
+        (Seen::Response(response), Expect::Refusal) => response.status >= 400,
         (Seen::End, Expect::End | Expect::Gone) | (Seen::Reset, Expect::Gone) => true,
         _ => false,
     };
@@ -319,6 +327,7 @@ impl std::fmt::Display for Expect {
                 write!(f, "{}", Seen::Frame { first: *first, payload: payload.clone() })
             }
             Self::Close(codes) | Self::CloseBehindPongs(codes) => write!(f, "a Close of {codes:?}"),
+            Self::Refusal => f.write_str("a refusal"),
             Self::End => f.write_str("end of stream"),
             Self::Gone => f.write_str("end of stream or reset"),
         }

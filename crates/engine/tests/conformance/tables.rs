@@ -15,6 +15,9 @@ use crate::case::Case;
 
 /// The rows of the acceptance matrix that have cases here.
 const GROUPS: [(&str, &str); 46] = [
+    ("E1", "echoes"),
+    ("E2", "fragmented messages"),
+    ("E3", "compressed messages"),
     ("P1", "an unmasked data frame"),
     ("P2", "an unmasked control frame"),
     ("P3", "a reserved bit without an extension"),
@@ -58,14 +61,11 @@ const GROUPS: [(&str, &str); 46] = [
     ("H18", "a request that does not come"),
     ("H19", "offers of permessage-deflate"),
     ("H20", "subprotocols"),
-    ("E1", "echoes"),
-    ("E2", "fragmented messages"),
-    ("E3", "compressed messages"),
 ];
 
-/// Every case.
+/// Every case, in the order of the rows.
 pub(crate) fn all() -> Vec<Case> {
-    let tables = [
+    let mut cases = [
         framing::cases(),
         control::cases(),
         messages::cases(),
@@ -75,11 +75,12 @@ pub(crate) fn all() -> Vec<Case> {
     ]
     .concat();
     let mut ids = HashSet::new();
-    for case in &tables {
+    for case in &cases {
         assert!(ids.insert(case.id), "the id {} is used twice", case.id);
         assert!(!group_title(case.group()).is_empty(), "the row of {} has no title", case.id);
     }
-    tables
+    cases.sort_by_key(|case| GROUPS.iter().position(|(group, _)| *group == case.group()));
+    cases
 }
 
 /// The title of a row; empty if it has none.

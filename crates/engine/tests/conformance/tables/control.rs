@@ -1,5 +1,6 @@
 //! Pings and pongs (RFC 6455 §5.5.2, §5.5.3): rows P22 and P23.
 
+use crate::app::Setup;
 use crate::bytes::{CONTINUATION, FIN, PING, PONG, TEXT, frame};
 use crate::case::{Case, case};
 
@@ -22,6 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     vec![
         case("P22a", "pings above the rate")
+            .on(Setup::OurLimits)
             .open()
             .sends(frame(FIN | PING, b"").repeat(FLOOD))
             .failed_behind_pongs(&[1008]),

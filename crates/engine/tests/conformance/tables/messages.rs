@@ -134,6 +134,7 @@ fn fragments() -> Vec<Case> {
             .sends(unfinished(b"x", FRAGMENTS_MAX + 1))
             .failed(&[1008]),
         case("P21c", "as many empty fragments as are allowed")
+            .on(Setup::OurLimits)
             .open()
             .sends([unfinished(b"", FRAGMENTS_MAX - 1), frame(FIN | CONTINUATION, b"")].concat())
             .reads(FIN | BINARY, ""),
