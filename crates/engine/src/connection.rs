@@ -223,7 +223,7 @@ impl<S> Session<S> {
                 }
             }
         });
-        let end = self.end_of(served, cork);
+        let end = self.end_of(served, codec, cork);
         let mut replies = received.reply_range();
         if end.is_none() && !received.unparsed().is_empty() {
             let tail = received.unparsed().to_vec();
@@ -253,7 +253,7 @@ impl<S> Session<S> {
             context.check_outbox(config.outbox_policy)?;
             Ok(None)
         });
-        self.end_of(called, cork)
+        self.end_of(called, codec, cork)
     }
 
     /// How guarded calls ended the session, if they did. Where the peer did not close it, it is failed.
@@ -261,12 +261,15 @@ impl<S> Session<S> {
     fn end_of(
         &mut self,
         called: Result<Result<Option<End>, ProtocolError>, Panicked>,
+        codec: &mut Codec,
         cork: &mut Vec<u8>,
     ) -> Option<End> {
-        match called.unwrap_or(Err(ProtocolError::Internal)) {
-            Ok(end) => end,
-            Err(error) => Some(self.fail(error, cork)),
-        }
+        let ended = called.unwrap_or_else(|Panicked| {
+            // Other connections use it too.
+            codec.reset();
+            Err(ProtocolError::Internal)
+        });
+        ended.unwrap_or_else(|error| Some(self.fail(error, cork)))
     }
 
     /// Fails the WebSocket Connection (RFC 6455 §7.1.7), unless the protocol has done so already.

@@ -28,6 +28,11 @@ impl Codec {
         &self.config
     }
 
+    /// Gives up the state of compression: after a panic, which may have come from the middle of it.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.config.clone());
+    }
+
     /// The payload of a compressed frame for this message, unless it is sent as it is.
     pub(crate) fn compress(
         &mut self,

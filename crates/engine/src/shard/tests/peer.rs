@@ -16,7 +16,7 @@ const NONCE: [u8; 16] = *b"the sample nonce";
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// What a peer has read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Seen {
     /// A response, with its status.
     Status(u16),
@@ -44,7 +44,9 @@ pub(super) struct Peer {
     network: Network,
     stage: Stage,
     protocol: Connection,
-    offer: Option<Offer>,
+    codec: Codec,
+    /// The compression that the request offered.
+    pub(super) offer: Option<Offer>,
     /// Whether pings and a Close are answered.
     pub(super) answers: bool,
     /// The most bytes sent at a time.
@@ -63,6 +65,7 @@ impl Peer {
             network: network.clone(),
             stage: Stage::Connecting,
             protocol: client(),
+            codec: Codec::new(gannet_proto::Config::default().with_compressed_bytes_min(0)),
             offer: None,
             answers: true,
             piece_bytes_max: usize::MAX,
@@ -113,6 +116,21 @@ impl Peer {
         self.write(&frame(first, payload));
     }
 
+    /// Sends a message compressed if that was agreed on and may still be done; returns whether it was sent.
+    pub(super) fn send_compressed(&mut self, (opcode, payload): &(u8, Vec<u8>)) -> bool {
+        if self.protocol.compression().is_none() || self.protocol.is_close_sent() {
+            return false;
+        }
+        let mut bytes = Vec::new();
+        let sent = match (opcode, str::from_utf8(payload)) {
+            (0x1, Ok(text)) => self.protocol.send_text(text, &mut self.codec, &mut bytes),
+            _ => self.protocol.send_binary(payload, &mut self.codec, &mut bytes),
+        };
+        sent.expect("no Close was sent");
+        self.write(&bytes);
+        true
+    }
+
     pub(super) fn text(&mut self, text: &str) {
         self.send(0x81, text.as_bytes());
     }
@@ -160,12 +178,11 @@ impl Peer {
     }
 
     fn read_frames(&mut self, seen: &mut Vec<Seen>) {
-        let mut codec = Codec::default();
         let mut answers = Vec::new();
         let mut received = Received::new(&mut self.input);
         while let Some(event) = self
             .protocol
-            .poll_event(&mut codec, &mut received, &mut answers)
+            .poll_event(&mut self.codec, &mut received, &mut answers)
             .expect("the server's frames are legal")
         {
             seen.push(match event {

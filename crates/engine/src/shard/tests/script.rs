@@ -3,8 +3,10 @@
 //! Invariant: a polite script is one that every server has to serve to its end: each message echoed, a clean close. A
 //! rude one may do anything.
 
+use gannet_proto::deflate::{Direction, Offer, PerMessageDeflate, WindowBits};
+
 use super::chance::Chance;
-use super::peer::{frame, request};
+use super::peer::{frame, request, request_with};
 
 /// The limit that the shard of a simulation has; polite peers keep it.
 pub(super) const CONTROL_FRAMES_PER_S_MAX: usize = 100;
@@ -48,6 +50,8 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) is_polite: bool,
+    /// The compression that the peer offers.
+    pub(super) offer: Option<Offer>,
     /// The most bytes written in one turn.
     pub(super) piece_bytes_max: usize,
     /// First step last, so that they are popped.
@@ -57,12 +61,13 @@ pub(super) struct Script {
 impl Script {
     pub(super) fn random(chance: &mut Chance) -> Self {
         let is_polite = chance.percent(50);
-        let mut steps = if is_polite { polite(chance) } else { rude(chance) };
+        let offer = offer(chance);
+        let mut steps = if is_polite { polite(chance, offer) } else { rude(chance, offer) };
         steps.reverse();
         // Large messages do not drip: they would take longer than the deadlines allow.
         let drips = chance.percent(40) && steps.iter().map(bytes_of).sum::<usize>() <= 8192;
         let piece_bytes_max = if drips { 8 + chance.below(56) } else { usize::MAX };
-        Self { is_polite, piece_bytes_max, steps }
+        Self { is_polite, offer, piece_bytes_max, steps }
     }
 }
 
@@ -73,9 +78,18 @@ fn bytes_of(step: &Step) -> usize {
     }
 }
 
-fn polite(chance: &mut Chance) -> Vec<Step> {
+fn offer(chance: &mut Chance) -> Option<Offer> {
+    let mut direction = || Direction {
+        context_takeover: chance.percent(70),
+        window_bits: WindowBits::new(8 + chance.below(8) as u8).expect("8 to 15"),
+    };
+    let deflate = PerMessageDeflate { server: direction(), client: direction() };
+    chance.percent(60).then_some(Offer(deflate))
+}
+
+fn polite(chance: &mut Chance, offer: Option<Offer>) -> Vec<Step> {
     let path = if chance.percent(20) { "/greet" } else { "/" };
-    let mut steps = vec![Step::Write(request(path))];
+    let mut steps = vec![Step::Write(request_with(path, offer))];
     if chance.percent(60) {
         steps.push(Step::AwaitResponse);
     }
@@ -119,7 +133,7 @@ fn slow_period(chance: &mut Chance) -> [Step; 5] {
     ]
 }
 
-fn rude(chance: &mut Chance) -> Vec<Step> {
+fn rude(chance: &mut Chance, offer: Option<Offer>) -> Vec<Step> {
     let mut steps = Vec::new();
     if chance.percent(15) {
         steps.push(Step::Garbage(garbage(chance)));
@@ -142,7 +156,7 @@ fn rude(chance: &mut Chance) -> Vec<Step> {
             "/panic-on-drain",
             "/panic-on-close",
         ];
-        steps.push(Step::Write(request(chance.pick(&paths))));
+        steps.push(Step::Write(request_with(chance.pick(&paths), offer)));
     }
     for _deed in 0..chance.below(8) {
         steps.push(deed(chance));

@@ -13,6 +13,7 @@ use super::peer::{Peer, Seen};
 use super::recorder::{CLOSED_BY_HANDLER, NO_ECHO};
 use super::rig::Rig;
 use super::script::{CONTROL_FRAMES_PER_S_MAX, Script, Step};
+use crate::compression::Compression;
 use crate::config::{Config, OutboxPolicy};
 use crate::shard::ShardStatus;
 
@@ -42,6 +43,7 @@ impl Actor {
     fn new(network: &Network, script: Script) -> Self {
         let mut peer = Peer::connect(network);
         peer.piece_bytes_max = script.piece_bytes_max;
+        peer.offer = script.offer;
         Self {
             peer,
             script,
@@ -60,7 +62,7 @@ impl Actor {
     fn act(&mut self, network: &Network, transcript: &mut DefaultHasher) {
         if self.reads {
             let seen = self.peer.read();
-            format!("{:?} {seen:?}", self.peer.id).hash(transcript);
+            (self.peer.id.address(), &seen).hash(transcript);
             seen.into_iter().for_each(|seen| self.check(seen));
         }
         if self.peer.has_sent_all() {
@@ -127,7 +129,10 @@ impl Actor {
                 self.peer.write(&bytes);
             }
             Step::Message { frames, echo } => {
-                self.peer.write(&frames);
+                // Once compression was agreed on, messages are sent with it.
+                if !self.peer.send_compressed(&echo) {
+                    self.peer.write(&frames);
+                }
                 self.echoes.push_back(echo);
             }
             Step::Ping(payload) => {
@@ -246,6 +251,7 @@ impl Simulation {
         let (open, in_flight) = (self.rig.network.open_connections(), self.rig.network.sends_in_flight());
         assert_eq!((self.rig.shard.connections.len(), open, in_flight), (0, 0, 0));
         assert!(self.rig.records.all().values().all(|record| record.closed.len() == 1));
+        assert_eq!(self.rig.shared.summary().window_bytes, 0);
     }
 
     fn finish(mut self) -> Outcome {
@@ -282,6 +288,10 @@ fn config(chance: &mut Chance) -> Config {
         pong_timeout_ms: 2_000,
         close_timeout_ms: 1_000,
         drain_timeout_ms: 3_000,
+        compression: chance.pick(&[Compression::Off, Compression::Shared, Compression::Dedicated]),
+        compressed_bytes_min: chance.pick(&[0, 256]),
+        compression_window_bits: 8 + chance.below(8) as u8,
+        compression_window_bytes_max: chance.pick(&[0, 10_000, 1 << 20]),
         outbox_bytes_max,
         outbox_pause_bytes: 1 + chance.below(outbox_bytes_max),
         outbox_policy: if chance.percent(50) { OutboxPolicy::Close } else { OutboxPolicy::Refuse },
