@@ -172,7 +172,9 @@ fn config(flags: u8) -> Config {
     let mut config = Config::default();
     (config.handshake_timeout_ms, config.drain_timeout_ms) = (400, 400);
     (config.ping_interval_ms, config.pong_timeout_ms, config.close_timeout_ms) = (500, 300, 200);
-    (config.message_bytes_max, config.fragments_max) = (4096, 8);
+    (config.message_bytes_max, config.fragments_max, config.message_timeout_ms) = (4096, 8, 300);
+    config.control_frames_per_s_max = 20;
+    config.messages_per_s_max = (flags & 0x40 != 0).then_some(5);
     (config.outbox_bytes_max, config.outbox_pause_bytes) = (8192, 2048);
     config.compression = match flags >> 2 & 3 {
         0 | 1 => Compression::Off,
