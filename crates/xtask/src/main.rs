@@ -5,6 +5,7 @@
 mod autobahn;
 mod conformance;
 mod interop;
+mod nightly;
 mod process;
 mod smoke;
 mod steps;

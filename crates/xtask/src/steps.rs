@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use crate::nightly::{self, FuzzFlags};
 use crate::{autobahn, interop, smoke, tidy};
 
 /// One step of the gate. The order is the order of `ci`: what is cheap to find out comes first, and steps that share
@@ -34,11 +35,15 @@ pub(crate) enum Step {
         #[arg(long, value_enum)]
         peer: Option<interop::Peer>,
     },
+    /// The protocol's tests under Miri; skipped where it is missing.
+    Miri,
+    /// The fuzz targets find nothing in a few seconds each; skipped without a nightly compiler and cargo-fuzz.
+    Fuzz(FuzzFlags),
 }
 
 impl Step {
     /// Every step, in the order of `ci`.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Tidy,
         Self::Clippy,
@@ -48,6 +53,8 @@ impl Step {
         Self::BenchSmoke,
         Self::AutobahnSample,
         Self::Interop { peer: None },
+        Self::Miri,
+        Self::Fuzz(FuzzFlags::CI),
     ];
 
     fn name(self) -> &'static str {
@@ -61,12 +68,14 @@ impl Step {
             Self::BenchSmoke => "bench-smoke",
             Self::AutobahnSample => "autobahn-sample",
             Self::Interop { .. } => "interop",
+            Self::Miri => "miri",
+            Self::Fuzz(_) => "fuzz",
         }
     }
 
     fn run(self, root: &Path) -> Result<(), String> {
         match self {
-            Self::Fmt => cargo(root, &["fmt", "--all", "--check"]),
+            Self::Fmt => fmt(root),
             Self::Tidy => tidy::check(root),
             Self::Clippy => {
                 cargo(root, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
@@ -77,6 +86,8 @@ impl Step {
             Self::BenchSmoke => cargo(root, &["bench", "--quiet", "--", "--test"]),
             Self::AutobahnSample => autobahn::run_sample(root),
             Self::Interop { peer } => interop::run(root, peer),
+            Self::Miri => nightly::miri(root),
+            Self::Fuzz(flags) => nightly::fuzz(root, flags),
         }
     }
 }
@@ -141,6 +152,12 @@ pub(crate) fn cargo_with(
     succeed(cargo_command(root).args(arguments).envs(variables.iter().map(|(name, value)| (name, value))))
 }
 
+/// The fuzz targets are a workspace of their own.
+fn fmt(root: &Path) -> Result<(), String> {
+    cargo(root, &["fmt", "--all", "--check"])?;
+    cargo(root, &["fmt", "--manifest-path", "crates/fuzz/Cargo.toml", "--check"])
+}
+
 /// The binary of the server and the library of the engine are both called `gannet`, so their pages go to the same
 /// directory: the server's are built first and the engine's stay.
 fn docs(root: &Path) -> Result<(), String> {
@@ -159,7 +176,11 @@ fn cargo_command(root: &Path) -> Command {
     command
 }
 
-fn succeed(command: &mut Command) -> Result<(), String> {
+/// Runs a command in its directory.
+///
+/// # Errors
+/// The command line, when it does not start or does not succeed.
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     let line = command_line(command);
     println!("{line}");
     match command.status() {
@@ -175,7 +196,8 @@ fn command_line(command: &Command) -> String {
         Some(format!("{}='{}' ", name.to_string_lossy(), value?.to_string_lossy()))
     });
     let arguments = command.get_args().map(|argument| format!(" {}", argument.to_string_lossy()));
-    settings.chain(["cargo".to_owned()]).chain(arguments).collect()
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy();
+    settings.chain([program.into_owned()]).chain(arguments).collect()
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ fn what_is_not_deflate_to_its_end_is_refused() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes to compress so much")]
 fn every_cut_of_a_compressed_message_is_refused() {
     let mut codec = codec(1 << 20);
     let payload = codec.compress(&text(3_000), WindowBits::MAX, None).expect("shorter").to_vec();
@@ -116,6 +117,7 @@ fn blocks_of_bfinal_1_share_a_window_and_are_bounded_in_number() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes to compress so much")]
 fn a_message_of_exactly_the_limit_passes_and_one_byte_more_does_not() {
     for limit in [1, 5, 511, 512, 513, 4_096, 70_000] {
         for (over, passes) in [(0, true), (1, false), (2, false), (100_000, false)] {
@@ -160,6 +162,7 @@ fn stored_blocks(message: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes to compress so much")]
 fn a_bomb_takes_no_more_memory_than_the_limit() {
     let bomb =
         codec(usize::MAX).compress(&vec![0; 64 << 20], WindowBits::MAX, None).expect("shorter").to_vec();
@@ -173,6 +176,7 @@ fn a_bomb_takes_no_more_memory_than_the_limit() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes to compress so much")]
 fn what_would_not_get_shorter_is_not_compressed_and_leaves_the_window_alone() {
     let mut codec = codec(1 << 20);
     let mut window = Window::new(WindowBits::MAX);
@@ -190,6 +194,7 @@ fn a_message_below_the_threshold_is_not_compressed() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes to compress so much")]
 fn the_compressor_keeps_to_every_window_of_8_to_15_bits() {
     // Repeats at every distance around the window sizes, so that a compressor is tempted to reach back too far.
     let mut message = noise(34_000);
@@ -217,6 +222,7 @@ fn the_compressor_keeps_to_every_window_of_8_to_15_bits() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes to compress so much")]
 fn context_takeover_makes_later_messages_shorter_and_both_windows_move_alike() {
     for size in [8, 9, 12, 15] {
         let (mut codec, mut sent, mut received) =
@@ -238,6 +244,7 @@ fn context_takeover_makes_later_messages_shorter_and_both_windows_move_alike() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes to compress so much")]
 fn messages_that_do_not_get_shorter_leave_no_trace_in_those_after_them() {
     let text = text(1_000);
     for (noise_len, times) in [(1_000, 200), (250_000, 1)] {

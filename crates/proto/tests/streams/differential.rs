@@ -73,8 +73,11 @@ fn expected_echo(seen: &[Seen]) -> Vec<Seen> {
         .collect()
 }
 
+/// Cases of each property; under Miri a case takes seconds.
+const CASES: u32 = if cfg!(miri) { 2 } else { 200 };
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_server_sees_what_tungstenite_sees_and_tungstenite_understands_its_replies(

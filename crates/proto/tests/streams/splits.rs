@@ -50,8 +50,11 @@ fn compressible() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![vec(any::<u8>(), 0..60), vec(0..4_u8, 0..2_000), "[a-c]{0,300}".prop_map(String::into_bytes)]
 }
 
+/// Cases of each property; under Miri a case takes seconds.
+const CASES: u32 = if cfg!(miri) { 2 } else { 400 };
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_server_does_the_same_whole_and_in_any_split(

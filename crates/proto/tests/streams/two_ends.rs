@@ -22,6 +22,7 @@ fn settle(client: &mut End, server: &mut End) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes for messages of this size")]
 fn every_message_is_echoed_whatever_its_size() {
     let sizes = [0, 1, 7, 125, 126, 127, 4096, 65_535, 65_536, 65_537, 1_000_000];
     let (mut client, mut server) = wired();
@@ -39,6 +40,7 @@ fn every_message_is_echoed_whatever_its_size() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes for messages of this size")]
 fn compressed_messages_are_echoed_whatever_their_size_and_parameters() {
     let direction = |context_takeover, bits| Direction {
         context_takeover,

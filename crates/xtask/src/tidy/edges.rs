@@ -7,14 +7,15 @@ use toml::{Table, Value};
 
 use super::{File, Problem, Tree};
 
-/// Every package of the workspace and the packages of the workspace it may use.
-const ALLOWED: [(&str, &[&str]); 7] = [
+/// Every package of the repository and the packages of the repository it may use.
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("gannet-proto", &[]),
     ("gannet-driver", &[]),
     ("gannet", &["gannet-proto", "gannet-driver"]),
     ("gannet-server", &["gannet"]),
     ("loadgen", &["gannet"]),
     ("benches", &["gannet-proto", "gannet"]),
+    ("gannet-fuzz", &["gannet-proto", "gannet"]),
     ("xtask", &[]),
 ];
 

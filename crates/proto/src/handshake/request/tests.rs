@@ -239,6 +239,7 @@ fn garbage_is_refused_before_the_head_is_complete() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes for a head of 20 MB")]
 fn a_head_beyond_the_limit_is_refused_with_431() {
     let error = HandshakeError::HeadTooLarge { limit: 16 * 1024 };
     let long = "y".repeat(17_000);
