@@ -38,8 +38,8 @@ fn expected(payload: &[u8]) -> Result<Seen, ProtocolError> {
         [_] => return Err(ProtocolError::CloseFrameOneByte),
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
     };
-    let is_allowed = matches!(code, 1000..=2999 | 3000..=4999) && !matches!(code, 1004..=1006 | 1015..=2999);
-    if !is_allowed {
+    // RFC 6455 §7.4.2 and the IANA registry.
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(ProtocolError::CloseCodeNotAllowed(code));
     }
     match str::from_utf8(reason) {
