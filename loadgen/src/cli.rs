@@ -93,6 +93,7 @@ fn message_bytes(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::systems::Compression;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))
@@ -136,8 +137,18 @@ mod tests {
             Some(Command::Serve(ServeArgs {
                 system: System::TokioTuned,
                 shards: 3,
-                max_connections: 50_000
+                max_connections: 50_000,
+                compression: Compression::Off,
             }))
         ));
+    }
+
+    #[test]
+    fn the_cost_of_compression_is_not_compared_between_systems() {
+        assert!(parse("loadgen cost --compression shared --cases 64x1K").is_ok());
+        assert!(parse("loadgen cost --compression shared --systems gannet").is_err());
+        assert!(parse("loadgen cost --idle 10000").is_ok());
+        assert!(parse("loadgen cost --idle 10000 --compression shared").is_err());
+        assert!(parse("loadgen cost --idle 9").is_err());
     }
 }

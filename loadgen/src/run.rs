@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::preflight::{self, Demand, Facts};
 use crate::report::{RunReport, SystemReport, table};
 use crate::scenario::Scenario;
-use crate::systems::{self, RunningSystem, System};
+use crate::systems::{self, Compression, RunningSystem, ServeArgs, System};
 use crate::target::Target;
 
 /// Exit code of a run that could not start.
@@ -95,7 +95,12 @@ fn cannot_start(reasons: &[impl std::fmt::Display]) -> ExitCode {
 fn test(args: &RunArgs, plan: Plan, cores: usize, subject: &Subject) -> Result<SystemReport, AnyError> {
     let (name, target, mut server) = match subject {
         Subject::Started(system) => {
-            let server = systems::start(*system, plan.shards, plan.connections)?;
+            let server = systems::start(ServeArgs {
+                system: *system,
+                shards: plan.shards,
+                max_connections: plan.connections,
+                compression: Compression::Off,
+            })?;
             (system.name(), Target::at(server.addr), Some(server))
         }
         Subject::Url(target) => ("url", target.clone(), None),

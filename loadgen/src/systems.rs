@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::{AnyError, machine, plan};
@@ -65,6 +66,30 @@ pub(crate) fn kept_bytes(message_bytes: u64) -> u64 {
     2 * message_bytes
 }
 
+/// How the messages of clients that offer permessage-deflate are compressed (RFC 7692).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Compression {
+    /// They are not.
+    #[default]
+    Off,
+    /// Every message stands for itself.
+    Shared,
+    /// Messages refer to those before them, in both directions.
+    Dedicated,
+}
+
+impl Compression {
+    /// Its name on the command line and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Shared => "shared",
+            Self::Dedicated => "dedicated",
+        }
+    }
+}
+
 /// How a server is to be run; the arguments of the hidden subcommand `serve`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct ServeArgs {
@@ -76,6 +101,9 @@ pub(crate) struct ServeArgs {
     /// Connections to be ready for.
     #[arg(long, default_value_t = 1_000)]
     pub(crate) max_connections: u32,
+    /// Compression of messages; only `gannet` has it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) compression: Compression,
 }
 
 impl ServeArgs {
@@ -93,7 +121,7 @@ pub(crate) fn serve(args: ServeArgs) -> Result<(), AnyError> {
     let engine;
     let address = match args.system {
         System::Gannet => {
-            engine = gannet::start(args.shards, args.max_connections)?;
+            engine = gannet::start(args)?;
             engine.local_addr()
         }
         System::TokioTuned => tokio::start(tokio::Flavour::Tuned, args.shards, args.needs_own_tables())?,
@@ -131,16 +159,18 @@ pub(crate) enum StartError {
     },
 }
 
-/// Starts `system` in a process of its own and waits until it listens.
+/// Starts a system in a process of its own and waits until it listens.
 ///
 /// # Errors
 /// If the process cannot be started or does not say where it listens.
-pub(crate) fn start(system: System, shards: u32, max_connections: u32) -> Result<RunningSystem, StartError> {
+pub(crate) fn start(args: ServeArgs) -> Result<RunningSystem, StartError> {
+    let ServeArgs { system, shards, max_connections, compression } = args;
     let mut child = Command::new(std::env::current_exe()?)
         .arg("serve")
         .arg(system.name())
         .args(["--shards", &shards.to_string()])
         .args(["--max-connections", &max_connections.to_string()])
+        .args(["--compression", compression.name()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -195,6 +225,9 @@ mod tests {
     fn names_on_the_command_line_and_in_reports_agree() {
         for system in System::value_variants() {
             assert_eq!(system.to_possible_value().unwrap().get_name(), system.name());
+        }
+        for compression in Compression::value_variants() {
+            assert_eq!(compression.to_possible_value().unwrap().get_name(), compression.name());
         }
     }
 }

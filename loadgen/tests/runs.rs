@@ -121,3 +121,28 @@ fn a_url_of_another_scheme_does_not_start() {
     let (status, report) = loadgen("scheme", &["--conns", "1", "--url", "wss://127.0.0.1/"]);
     assert_eq!((status.code(), report), (Some(2), None));
 }
+
+#[test]
+fn a_compressed_echo_is_measured_beside_the_plain_one_and_the_bare_calls() {
+    for compression in ["shared", "dedicated"] {
+        let json = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cost-{compression}.json"));
+        let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+            .args(["cost", "--compression", compression, "--cases", "4x1K,4x16K"])
+            .args(["--rounds", "1", "--block-ms", "5", "--json"])
+            .arg(&json)
+            .output()
+            .expect("the program runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        assert_eq!(report["ratio_to"], serde_json::json!(["plain", "zlib"]));
+        for case in report["cases"].as_array().unwrap() {
+            assert!(
+                case["compressed_bytes"].as_f64().unwrap() < 0.7 * case["payload_bytes"].as_f64().unwrap()
+            );
+            let systems = case["systems"].as_array().unwrap();
+            let names: Vec<_> = systems.iter().map(|system| &system["name"]).collect();
+            assert_eq!(names, ["plain", "zlib", "gannet"]);
+            assert!(systems.iter().all(|system| system["blocks"][0]["messages"].as_u64() > Some(0)));
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! One case, measured: interleaved blocks on every server, and the figures of each block.
+//! One case, measured: interleaved blocks of every contender, and the figures of each block.
 //! Invariant: a block counts the CPU time of exactly the messages it exchanged: it begins and ends with nothing in
 //! flight.
 
@@ -8,10 +8,9 @@ use serde::Serialize;
 
 use super::cases::Case;
 use super::client::{Client, Until};
+use super::compression::Calls;
 use super::cpu;
 use super::error::Error;
-use super::wire::Protocol;
-use crate::systems::RunningSystem;
 
 /// Batches that warm up each connection: new sockets acknowledge at once for a while, which moves work.
 const WARM_UP_BATCHES: u32 = 50;
@@ -29,15 +28,43 @@ pub(crate) struct Plan {
     pub(crate) block: Duration,
 }
 
-/// A server under test.
-#[derive(Debug)]
+/// One of those that are compared in a case.
 pub(crate) struct Contender {
-    /// As the command line names it.
+    /// As reports name it.
     pub(crate) name: String,
-    /// What it is expected to speak.
-    pub(crate) protocol: Protocol,
-    /// The process.
-    pub(crate) running: RunningSystem,
+    /// What is measured.
+    pub(crate) subject: Subject,
+}
+
+/// What handles the messages of a block.
+pub(crate) enum Subject {
+    /// A server, and the connections to it.
+    Server {
+        /// Its process.
+        pid: u32,
+        /// What keeps it busy.
+        client: Client,
+    },
+    /// Bare calls of a library, on the thread of the client; what they cost counts as the server's.
+    Calls(Box<Calls>),
+}
+
+impl Subject {
+    fn run(&mut self, until: Until) -> Result<u64, Error> {
+        match self {
+            Self::Server { client, .. } => client.run(until),
+            Self::Calls(calls) => calls.run(until),
+        }
+    }
+
+    /// CPU time so far: of what handles the messages, and of the client.
+    fn cpu_ns(&self) -> Result<(u64, u64), Error> {
+        let this_thread_ns = cpu::this_thread_cpu_ns();
+        match self {
+            Self::Server { pid, .. } => Ok((cpu::process_cpu_ns(*pid)?, this_thread_ns)),
+            Self::Calls(_) => Ok((this_thread_ns, 0)),
+        }
+    }
 }
 
 /// The figures of one block.
@@ -77,27 +104,25 @@ impl Block {
     }
 }
 
-/// Measures `case` on all `contenders`. Returns their blocks in the order of the contenders, each list in the order
+/// Measures `case` with all `contenders`, which run on the core of the plan already. Returns their blocks in the order of the contenders, each list in the order
 /// of the rounds.
 ///
 /// # Errors
-/// When a server cannot be reached, goes away or answers wrongly.
-pub(crate) fn measure(case: Case, contenders: &[Contender], plan: Plan) -> Result<Vec<Vec<Block>>, Error> {
-    let mut clients = Vec::with_capacity(contenders.len());
-    for contender in contenders {
-        cpu::pin_process(contender.running.pid, plan.core)?;
-        let named = |error| Error::new(format!("{}, case {case}: {error}", contender.name));
-        let mut client = Client::open(contender.running.addr, case, contender.protocol).map_err(named)?;
-        client.run(Until::BatchesEach(WARM_UP_BATCHES)).map_err(named)?;
-        clients.push(client);
+/// When a server goes away or answers wrongly.
+pub(crate) fn measure(
+    case: Case,
+    contenders: &mut [Contender],
+    plan: Plan,
+) -> Result<Vec<Vec<Block>>, Error> {
+    let named = |name: &str, error| Error::new(format!("{name}, case {case}: {error}"));
+    for Contender { name, subject } in &mut *contenders {
+        subject.run(Until::BatchesEach(WARM_UP_BATCHES)).map_err(|error| named(name, error))?;
     }
     let mut blocks: Vec<Vec<Block>> = vec![Vec::new(); contenders.len()];
     for round in 0..plan.rounds {
         for index in visiting_order(round, contenders.len()) {
-            let contender = &contenders[index];
-            let block = run_block(&mut clients[index], contender.running.pid, plan)
-                .map_err(|error| Error::new(format!("{}, case {case}: {error}", contender.name)))?;
-            blocks[index].push(block);
+            let Contender { name, subject } = &mut contenders[index];
+            blocks[index].push(run_block(subject, plan).map_err(|error| named(name, error))?);
         }
     }
     Ok(blocks)
@@ -108,17 +133,18 @@ fn visiting_order(round: u32, systems: usize) -> Vec<usize> {
     if round.is_multiple_of(2) { (0..systems).collect() } else { (0..systems).rev().collect() }
 }
 
-fn run_block(client: &mut Client, server_pid: u32, plan: Plan) -> Result<Block, Error> {
+fn run_block(subject: &mut Subject, plan: Plan) -> Result<Block, Error> {
     let stolen_ticks = cpu::stolen_ticks(plan.core)?;
-    let server_cpu_ns = cpu::process_cpu_ns(server_pid)?;
-    let client_cpu_ns = cpu::this_thread_cpu_ns()?;
+    let (server_before_ns, client_before_ns) = subject.cpu_ns()?;
     let start = Instant::now();
-    let messages = client.run(Until::Deadline(start + plan.block))?;
+    let messages = subject.run(Until::Deadline(start + plan.block))?;
+    let wall_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let (server_ns, client_ns) = subject.cpu_ns()?;
     Ok(Block {
         messages,
-        wall_ns: u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        client_cpu_ns: cpu::this_thread_cpu_ns()? - client_cpu_ns,
-        server_cpu_ns: cpu::process_cpu_ns(server_pid)?.saturating_sub(server_cpu_ns),
+        wall_ns,
+        client_cpu_ns: client_ns - client_before_ns,
+        server_cpu_ns: server_ns.saturating_sub(server_before_ns),
         stolen_ns: (cpu::stolen_ticks(plan.core)?.saturating_sub(stolen_ticks))
             * (1_000_000_000 / cpu::TICKS_PER_S),
     })

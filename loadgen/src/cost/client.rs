@@ -5,23 +5,20 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use super::cases::Case;
+use super::dialogue::Dialogue;
 use super::error::{Doing, Error};
-use super::wire::{self, Depth, Exchange, Protocol};
+use super::opening::PATIENCE;
+use super::wire::{Arrived, Depth, Exchange};
 use crate::systems::raw::{EVENTS_MAX, ReceiveBuffer};
 
-/// How long the server may leave everybody without an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Of each connection's batches, one in so many is compared to the last payload byte.
 const WHOLE_EVERY: u32 = 64;
-/// The longest response head that is read.
-const HEAD_BYTES_MAX: usize = 4096;
 
 /// When a closed loop stops sending.
 #[derive(Clone, Copy, Debug)]
@@ -32,36 +29,33 @@ pub(crate) enum Until {
     Deadline(Instant),
 }
 
-/// The connections of one case to one server.
+/// The connections of one case to one server, all in the same dialogue.
 pub(crate) struct Client {
     epoll: OwnedFd,
     events: Vec<Event>,
     buffer: ReceiveBuffer,
-    exchange: Exchange,
+    cycle: Vec<Exchange>,
     connections: Vec<Connection>,
 }
 
 impl Client {
-    /// Opens the connections of `case` to the server at `addr`.
+    /// Opens so many connections to the server at `addr`, each ready for the first batch of its cycle.
     ///
     /// # Errors
-    /// When a connection or its opening handshake fails.
-    pub(crate) fn open(addr: SocketAddr, case: Case, protocol: Protocol) -> Result<Self, Error> {
+    /// When a connection, its opening handshake or the prelude of the dialogue fails.
+    pub(crate) fn open(addr: SocketAddr, connections: u32, dialogue: Dialogue) -> Result<Self, Error> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).doing("create an epoll instance")?;
-        let mut connections = Vec::with_capacity(case.connections as usize);
-        for index in 0..case.connections {
-            let stream = connect(addr, protocol)?;
-            epoll::add(&epoll, &stream, EventData::new_u64(index.into()), EventFlags::IN)
+        let open = |index| -> Result<Connection, Error> {
+            let step = dialogue.first_step(index);
+            let stream = dialogue.open(addr, step)?;
+            stream.set_nonblocking(true).doing("make a socket non-blocking")?;
+            epoll::add(&epoll, &stream, EventData::new_u64(index as u64), EventFlags::IN)
                 .doing("watch a connection")?;
-            connections.push(Connection { stream, is_cut: false, sent: 0, received: 0, exchanged: 0 });
-        }
-        Ok(Self {
-            epoll,
-            events: Vec::with_capacity(EVENTS_MAX),
-            buffer: ReceiveBuffer::new(),
-            exchange: Exchange::new(case, protocol),
-            connections,
-        })
+            Ok(Connection { stream, step, is_cut: false, sent: 0, arrived: Arrived::default(), exchanged: 0 })
+        };
+        let connections = (0..connections as usize).map(open).collect::<Result<_, _>>()?;
+        let (events, buffer) = (Vec::with_capacity(EVENTS_MAX), ReceiveBuffer::new());
+        Ok(Self { epoll, events, buffer, cycle: dialogue.into_cycle(), connections })
     }
 
     /// Exchanges batches on all connections until `until`, then waits for the replies in flight. Returns how many
@@ -75,7 +69,7 @@ impl Client {
             self.send(index)?;
         }
         let mut in_flight = self.connections.len();
-        let mut batches = 0;
+        let mut messages = 0;
         while in_flight > 0 {
             self.wait(in_flight)?;
             let is_over = matches!(until, Until::Deadline(deadline) if Instant::now() >= deadline);
@@ -89,10 +83,12 @@ impl Client {
                     continue;
                 }
                 let connection = &mut self.connections[index];
-                if !connection.receive(&self.exchange, self.buffer.bytes(), until)? {
+                let exchange = &self.cycle[connection.step];
+                if !connection.receive(exchange, self.buffer.bytes(), until)? {
                     continue;
                 }
-                batches += 1;
+                connection.step = (connection.step + 1) % self.cycle.len();
+                messages += exchange.messages as u64;
                 let goes_on = match until {
                     Until::BatchesEach(each) => connection.exchanged < each,
                     Until::Deadline(_) => !is_over,
@@ -100,7 +96,7 @@ impl Client {
                 if goes_on { self.send(index)? } else { in_flight -= 1 }
             }
         }
-        Ok(batches * self.exchange.messages as u64)
+        Ok(messages)
     }
 
     fn wait(&mut self, in_flight: usize) -> Result<(), Error> {
@@ -124,7 +120,7 @@ impl Client {
     /// Sends what is left of the batch; watches for room only while there is none.
     fn send(&mut self, index: usize) -> Result<(), Error> {
         let connection = &mut self.connections[index];
-        let is_cut = !connection.send(&self.exchange.request)?;
+        let is_cut = !connection.send(&self.cycle[connection.step].request)?;
         if is_cut != connection.is_cut {
             connection.is_cut = is_cut;
             let flags = if is_cut { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
@@ -139,12 +135,14 @@ impl Client {
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
+    /// The exchange of the cycle that it is in.
+    step: usize,
     /// Whether the socket did not take the whole batch yet; room is watched for exactly then.
     is_cut: bool,
     /// Bytes of a cut batch that have left.
     sent: usize,
-    /// Bytes of the reply that have arrived.
-    received: usize,
+    /// What has arrived of the reply.
+    arrived: Arrived,
     /// Batches completed in this run.
     exchanged: u32,
 }
@@ -176,40 +174,10 @@ impl Connection {
             Until::Deadline(_) if !self.exchanged.is_multiple_of(WHOLE_EVERY) => Depth::Headers,
             _ => Depth::Whole,
         };
-        exchange.check(self.received, received, depth)?;
-        self.received += received.len();
-        if self.received < exchange.reply_bytes() {
-            return Ok(false);
-        }
-        self.received = 0;
-        self.exchanged += 1;
-        Ok(true)
+        let is_complete = exchange.take(&mut self.arrived, received, depth)?;
+        self.exchanged += u32::from(is_complete);
+        Ok(is_complete)
     }
-}
-
-fn connect(addr: SocketAddr, protocol: Protocol) -> Result<TcpStream, Error> {
-    let mut stream = TcpStream::connect(addr).doing(format_args!("connect to {addr}"))?;
-    stream.set_nodelay(true).doing("set TCP_NODELAY")?;
-    if protocol == Protocol::WebSocket {
-        stream.set_read_timeout(Some(PATIENCE)).doing("set a receive timeout")?;
-        shake_hands(&mut stream)?;
-    }
-    stream.set_nonblocking(true).doing("make a socket non-blocking")?;
-    Ok(stream)
-}
-
-fn shake_hands(stream: &mut TcpStream) -> Result<(), Error> {
-    stream.write_all(wire::HANDSHAKE_REQUEST).doing("send the opening handshake")?;
-    let mut head = [0; HEAD_BYTES_MAX];
-    let mut filled = 0;
-    // The server does not speak first, so the head is all that arrives.
-    while !head[..filled].ends_with(b"\r\n\r\n") {
-        match stream.read(&mut head[filled..]).doing("receive the opening handshake")? {
-            0 => return Err(Error::new(format!("the opening handshake ended after {filled} bytes"))),
-            received => filled += received,
-        }
-    }
-    wire::check_handshake_response(&head[..filled])
 }
 
 #[cfg(test)]
@@ -217,7 +185,15 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::cost::cases::Case;
+    use crate::cost::wire::Protocol;
     use crate::systems::raw;
+
+    /// A client in the raw dialogue of a case.
+    fn open(addr: SocketAddr, case: &str) -> Client {
+        let case: Case = case.parse().unwrap();
+        Client::open(addr, case.connections, Dialogue::of_case(case, Protocol::Raw)).unwrap()
+    }
 
     /// A server that changes the last byte of everything it echoes.
     fn corrupting_echo() -> SocketAddr {
@@ -237,42 +213,26 @@ mod tests {
 
     #[test]
     fn every_connection_exchanges_the_batches_it_was_asked_for() {
-        let mut client =
-            Client::open(raw::start(1).unwrap(), "5x20p4".parse().unwrap(), Protocol::Raw).unwrap();
+        let mut client = open(raw::start(1).unwrap(), "5x20p4");
         assert_eq!(client.run(Until::BatchesEach(10)).unwrap(), 5 * 4 * 10);
     }
 
     #[test]
     fn messages_larger_than_the_socket_buffers_are_exchanged_whole() {
-        let mut client =
-            Client::open(raw::start(1).unwrap(), "3x1024K".parse().unwrap(), Protocol::Raw).unwrap();
+        let mut client = open(raw::start(1).unwrap(), "3x1024K");
         assert_eq!(client.run(Until::BatchesEach(8)).unwrap(), 3 * 8);
     }
 
     #[test]
     fn a_deadline_in_the_past_exchanges_one_batch_on_each_connection() {
-        let mut client =
-            Client::open(raw::start(1).unwrap(), "4x20".parse().unwrap(), Protocol::Raw).unwrap();
+        let mut client = open(raw::start(1).unwrap(), "4x20");
         assert_eq!(client.run(Until::Deadline(Instant::now())).unwrap(), 4);
     }
 
     #[test]
     fn a_corrupted_reply_ends_the_run() {
-        let mut client = Client::open(corrupting_echo(), "1x20".parse().unwrap(), Protocol::Raw).unwrap();
+        let mut client = open(corrupting_echo(), "1x20");
         let error = client.run(Until::BatchesEach(1)).unwrap_err().to_string();
         assert!(error.contains("byte 25 of 26"), "{error}");
-    }
-
-    #[test]
-    fn an_http_error_ends_the_opening_handshake_with_its_status_line() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
-        std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 512]).unwrap();
-            stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap();
-        });
-        let error = Client::open(addr, "1x20".parse().unwrap(), Protocol::WebSocket).err().unwrap();
-        assert!(error.to_string().contains("503"), "{error}");
     }
 }

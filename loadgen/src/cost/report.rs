@@ -9,7 +9,7 @@ use super::cases::Case;
 use super::stats::Summary;
 
 /// Version of the JSON, counted up when a field changes its meaning or goes.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// Below this median share of the core, something else ran and the figures deserve a second look.
 const CORE_SHARE_MIN: f64 = 0.9;
 
@@ -23,6 +23,8 @@ pub(crate) struct Report {
     profile: String,
     rounds: u32,
     block_ms: u64,
+    /// The systems whose sum ratios refer to.
+    ratio_to: Vec<String>,
     cases: Vec<CaseReport>,
 }
 
@@ -33,6 +35,8 @@ struct CaseReport {
     connections: u32,
     payload_bytes: usize,
     pipelined: usize,
+    /// Mean payload of a frame, where messages were compressed.
+    compressed_bytes: Option<f64>,
     systems: Vec<SystemReport>,
 }
 
@@ -41,7 +45,7 @@ struct CaseReport {
 struct SystemReport {
     name: String,
     server_cpu_us_per_message: Option<Summary>,
-    ratio_to_raw: Option<Summary>,
+    ratio: Option<Summary>,
     client_cpu_us_per_message: Option<Summary>,
     core_share: Option<Summary>,
     blocks_discarded: usize,
@@ -64,8 +68,8 @@ pub(crate) struct Circumstances {
 }
 
 impl Report {
-    /// A report without cases.
-    pub(crate) fn new(circumstances: Circumstances) -> Self {
+    /// A report without cases, with ratios to the sum of the systems `ratio_to`.
+    pub(crate) fn new(circumstances: Circumstances, ratio_to: &[&str]) -> Self {
         let Circumstances { core, congestion_control, profile, rounds, block_ms } = circumstances;
         let command = std::env::args().collect::<Vec<_>>().join(" ");
         Self {
@@ -76,16 +80,25 @@ impl Report {
             profile,
             rounds,
             block_ms,
+            ratio_to: ratio_to.iter().map(ToString::to_string).collect(),
             cases: Vec::new(),
         }
     }
 
-    /// Adds a case: for each name the blocks of that system. `raw` is the name that ratios refer to.
-    pub(crate) fn add(&mut self, case: Case, systems: Vec<(String, Vec<Block>)>, raw: &str) {
-        let raw_blocks = systems.iter().find(|(name, _)| name == raw).map(|(_, blocks)| blocks.clone());
+    /// Adds a case: for each name the blocks of that system, and the mean payload of a frame if it was compressed.
+    pub(crate) fn add(
+        &mut self,
+        case: Case,
+        systems: Vec<(String, Vec<Block>)>,
+        compressed_bytes: Option<f64>,
+    ) {
+        let blocks_of = |wanted: &String| {
+            systems.iter().find(|(name, _)| name == wanted).map(|(_, blocks)| blocks.clone())
+        };
+        let divisor: Option<Vec<Vec<Block>>> = self.ratio_to.iter().map(blocks_of).collect();
         let systems = systems
             .into_iter()
-            .map(|(name, blocks)| SystemReport::new(name, blocks, raw_blocks.as_deref()))
+            .map(|(name, blocks)| SystemReport::new(name, blocks, divisor.as_deref()))
             .collect();
         let Case { connections, payload_bytes, pipelined } = case;
         self.cases.push(CaseReport {
@@ -93,6 +106,7 @@ impl Report {
             connections,
             payload_bytes,
             pipelined,
+            compressed_bytes,
             systems,
         });
     }
@@ -112,7 +126,7 @@ impl Report {
             "case",
             "system",
             "server µs/msg",
-            "/ raw",
+            &format!("/ {}", self.ratio_to.join(" + ")),
             "quartiles",
             "client µs/msg",
             "core share",
@@ -127,6 +141,17 @@ impl Report {
             column.set_cell_alignment(CellAlignment::Right);
         }
         table
+    }
+
+    /// For each case with compression how much shorter that made the messages, in a line.
+    pub(crate) fn sizes(&self) -> Vec<String> {
+        let line = |case: &CaseReport| {
+            let compressed = case.compressed_bytes?;
+            let share = 100.0 * compressed / case.payload_bytes as f64;
+            let CaseReport { case, payload_bytes, .. } = case;
+            Some(format!("{case}: {payload_bytes} bytes are compressed to {compressed:.0} ({share:.0} %)"))
+        };
+        self.cases.iter().filter_map(line).collect()
     }
 
     /// What to distrust, a line each: the worst of every kind.
@@ -159,13 +184,13 @@ impl Report {
 }
 
 impl SystemReport {
-    fn new(name: String, blocks: Vec<Block>, raw_blocks: Option<&[Block]>) -> Self {
+    fn new(name: String, blocks: Vec<Block>, divisor: Option<&[Vec<Block>]>) -> Self {
         let kept = || blocks.iter().filter(|block| block.is_kept());
         Self {
             server_cpu_us_per_message: Summary::of(kept().map(Block::server_cpu_us_per_message)),
             client_cpu_us_per_message: Summary::of(kept().map(Block::client_cpu_us_per_message)),
             core_share: Summary::of(kept().map(Block::core_share)),
-            ratio_to_raw: raw_blocks.and_then(|raw_blocks| Summary::of(ratios(&blocks, raw_blocks))),
+            ratio: divisor.and_then(|divisor| Summary::of(ratios(&blocks, divisor))),
             blocks_discarded: blocks.len() - kept().count(),
             name,
             blocks,
@@ -176,12 +201,12 @@ impl SystemReport {
         let median = |summary: Option<Summary>, decimals: usize| {
             summary.map_or_else(|| "-".into(), |summary| format!("{:.decimals$}", summary.median))
         };
-        let quartiles = self.ratio_to_raw.map(|ratio| format!("{:.3}–{:.3}", ratio.p25, ratio.p75));
+        let quartiles = self.ratio.map(|ratio| format!("{:.3}–{:.3}", ratio.p25, ratio.p75));
         vec![
             Cell::new(case),
             Cell::new(&self.name),
             Cell::new(median(self.server_cpu_us_per_message, 3)),
-            Cell::new(median(self.ratio_to_raw, 3)),
+            Cell::new(median(self.ratio, 3)),
             Cell::new(quartiles.unwrap_or_else(|| "-".into())),
             Cell::new(median(self.client_cpu_us_per_message, 3)),
             Cell::new(median(self.core_share, 2)),
@@ -190,13 +215,17 @@ impl SystemReport {
     }
 }
 
-/// For each round in which both blocks were kept: server time per message over that of raw.
-fn ratios<'a>(blocks: &'a [Block], raw_blocks: &'a [Block]) -> impl Iterator<Item = f64> + 'a {
-    blocks
-        .iter()
-        .zip(raw_blocks)
-        .filter(|(block, raw)| block.is_kept() && raw.is_kept())
-        .map(|(block, raw)| block.server_cpu_us_per_message() / raw.server_cpu_us_per_message())
+/// For each round in which all blocks were kept: server time per message over the sum of that of the divisor's systems.
+fn ratios(blocks: &[Block], divisor: &[Vec<Block>]) -> impl Iterator<Item = f64> {
+    blocks.iter().enumerate().filter_map(|(round, block)| {
+        let divisor_us: Option<f64> = divisor
+            .iter()
+            .map(|blocks| {
+                blocks.get(round).filter(|block| block.is_kept()).map(Block::server_cpu_us_per_message)
+            })
+            .sum();
+        Some(block.server_cpu_us_per_message() / divisor_us?).filter(|_| block.is_kept())
+    })
 }
 
 #[cfg(test)]
@@ -216,6 +245,10 @@ mod tests {
     }
 
     fn report(systems: Vec<(String, Vec<Block>)>) -> Report {
+        report_to(&["raw"], systems)
+    }
+
+    fn report_to(ratio_to: &[&str], systems: Vec<(String, Vec<Block>)>) -> Report {
         let circumstances = Circumstances {
             core: 1,
             congestion_control: "cubic".into(),
@@ -223,8 +256,8 @@ mod tests {
             rounds: 3,
             block_ms: 250,
         };
-        let mut report = Report::new(circumstances);
-        report.add("64x20".parse().unwrap(), systems, "raw");
+        let mut report = Report::new(circumstances, ratio_to);
+        report.add("64x20".parse().unwrap(), systems, Some(5.0));
         report
     }
 
@@ -233,9 +266,9 @@ mod tests {
         let ours = vec![block(6, 0), block(12, 0), block(22, 0)];
         let raw = vec![block(5, 0), block(10, 0), block(20, 0)];
         let report = report(vec![("ours".into(), ours), ("raw".into(), raw)]);
-        let ratio = report.cases[0].systems[0].ratio_to_raw.unwrap();
+        let ratio = report.cases[0].systems[0].ratio.unwrap();
         assert_eq!((ratio.median, ratio.p75), (1.2, 1.2));
-        assert_eq!(report.cases[0].systems[1].ratio_to_raw.unwrap().median, 1.0);
+        assert_eq!(report.cases[0].systems[1].ratio.unwrap().median, 1.0);
     }
 
     #[test]
@@ -244,7 +277,7 @@ mod tests {
         let raw = vec![block(5, 0), block(5, 1_000_000_000), block(5, 0)];
         let report = report(vec![("ours".into(), ours), ("raw".into(), raw)]);
         let system = &report.cases[0].systems[0];
-        assert_eq!(system.ratio_to_raw.unwrap(), Summary { median: 1.2, p25: 1.2, p75: 1.2 });
+        assert_eq!(system.ratio.unwrap(), Summary { median: 1.2, p25: 1.2, p75: 1.2 });
         assert_eq!(system.blocks_discarded, 1);
     }
 
@@ -253,7 +286,24 @@ mod tests {
         let report = report(vec![("ours".into(), vec![block(6, 0)])]);
         let system = &report.cases[0].systems[0];
         assert_eq!(system.server_cpu_us_per_message.unwrap().median, 6.0);
-        assert_eq!(system.ratio_to_raw, None);
+        assert_eq!(system.ratio, None);
+    }
+
+    #[test]
+    fn a_ratio_to_two_systems_is_one_to_their_sum_in_the_same_round() {
+        let ours = vec![block(12, 0), block(24, 0), block(99, 0)];
+        let plain = vec![block(6, 0), block(12, 0), block(5, 1_000_000_000)];
+        let zlib = vec![block(4, 0), block(8, 0), block(5, 0)];
+        let systems = vec![("ours".into(), ours), ("plain".into(), plain), ("zlib".into(), zlib)];
+        let report = report_to(&["plain", "zlib"], systems);
+        let ratio = |system: usize| report.cases[0].systems[system].ratio.unwrap().median;
+        assert_eq!([ratio(0), ratio(1), ratio(2)], [1.2, 0.6, 0.4]);
+        assert!(report.table().to_string().contains("/ plain + zlib"));
+    }
+
+    #[test]
+    fn a_size_is_told_with_its_share_of_the_message() {
+        assert_eq!(report(Vec::new()).sizes(), ["64x20: 20 bytes are compressed to 5 (25 %)"]);
     }
 
     #[test]
@@ -275,7 +325,8 @@ mod tests {
     fn the_json_carries_the_schema_and_every_block() {
         let report = report(vec![("raw".into(), vec![block(5, 0), block(5, 0)])]);
         let json = serde_json::to_value(&report).unwrap();
-        assert_eq!(json["schema"], 1);
+        assert_eq!(json["schema"], 2);
+        assert_eq!(json["ratio_to"][0], "raw");
         assert_eq!(json["cases"][0]["case"], "64x20");
         assert_eq!(json["cases"][0]["systems"][0]["server_cpu_us_per_message"]["median"], 5.0);
         assert_eq!(json["cases"][0]["systems"][0]["blocks"].as_array().unwrap().len(), 2);

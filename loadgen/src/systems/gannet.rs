@@ -1,11 +1,13 @@
 //! The engine itself, as an echo server.
 //!
 //! Invariant: it runs with the engine's defaults; only the address, the shards and the connections are set, as they are
-//! for the other systems.
+//! for the other systems, and whether it compresses.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use gannet::{Context, Engine, Error, Handler, Message, Request, Upgrade};
+use gannet::{Config, Context, Engine, Error, Handler, Message, Request, Upgrade};
+
+use super::{Compression, ServeArgs};
 
 /// Sends back what arrives.
 struct Echo;
@@ -24,10 +26,18 @@ impl Handler for Echo {
 }
 
 /// Starts the server on a free port of 127.0.0.1. It runs until the process ends.
-pub(super) fn start(shards: u32, connections_max: u32) -> Result<Engine, Error> {
-    Engine::builder()
-        .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .shards(shards as usize)
-        .connections_max(connections_max as usize)
-        .start(|_shard| Echo)
+pub(super) fn start(args: ServeArgs) -> Result<Engine, Error> {
+    let mut config = Config::default();
+    config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.shards = Some(args.shards as usize);
+    config.connections_max = Some(args.max_connections as usize);
+    config.compression = match args.compression {
+        Compression::Off => gannet::Compression::Off,
+        Compression::Shared => gannet::Compression::Shared,
+        Compression::Dedicated => gannet::Compression::Dedicated,
+    };
+    // Both windows of every connection, so that all connections do the same work.
+    config.compression_window_bytes_max =
+        (args.max_connections as usize) << (config.compression_window_bits + 1);
+    Engine::builder().config(config).start(|_shard| Echo)
 }
