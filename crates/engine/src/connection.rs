@@ -117,6 +117,7 @@ impl End {
         Self { was_clean: false, ..self }
     }
 
+    #[cold]
     fn by_peer(close: &gannet_proto::Close<'_>) -> Self {
         let code = close.code.unwrap_or(CloseCode::NO_STATUS_RECEIVED);
         Self { code, reason: close.reason.into(), was_clean: true }
@@ -191,38 +192,8 @@ impl<S> Session<S> {
     ) -> Served {
         let outbox_bytes = self.outbox_bytes();
         let mut received = Received::new(&mut *bytes);
-        let mut context = Context::new(
-            &mut self.protocol,
-            codec,
-            cork,
-            &mut self.refused,
-            outbox_bytes,
-            config.outbox_bytes_max,
-        );
-        let served = handler.call(|handler| {
-            loop {
-                match context.poll_event(&mut received)? {
-                    Some(Event::Message(message)) => {
-                        self.message_since_ms = now_ms;
-                        if let Some(limit) = config.messages_per_s_max {
-                            self.rates.count_message(now_ms, limit)?;
-                        }
-                        handler.on_message(&mut context, &mut self.state, message);
-                        context.check_outbox(config.outbox_policy)?;
-                    }
-                    Some(Event::Ping(_) | Event::Pong(_)) => {
-                        // Inside a message it is the message that has to end in time.
-                        if !context.is_message_begun() {
-                            self.message_since_ms = now_ms;
-                        }
-                        self.rates.count_control_frame(now_ms, config.control_frames_per_s_max)?;
-                    }
-                    // It is not counted: nothing follows it.
-                    Some(Event::Close(close)) => return Ok(Some(End::by_peer(&close))),
-                    None => return Ok(None),
-                }
-            }
-        });
+        let served =
+            handler.call(|handler| self.serve_events(handler, config, codec, now_ms, cork, &mut received));
         let end = self.end_of(served, codec, cork);
         let mut replies = received.reply_range();
         if end.is_none() && !received.unparsed().is_empty() {
@@ -235,6 +206,60 @@ impl<S> Session<S> {
             replies = 0..0;
         }
         Served { replies, end }
+    }
+
+    /// The events in `received`, up to the last or the end of the session. Out of line, because only of parameters the
+    /// compiler knows that they do not overlap: inside the closure that is guarded, it takes 2 ns more for each message.
+    #[inline(never)]
+    fn serve_events<H: Handler<State = S>>(
+        &mut self,
+        handler: &mut H,
+        config: &Config,
+        codec: &mut Codec,
+        now_ms: u32,
+        cork: &mut Vec<u8>,
+        received: &mut Received<'_>,
+    ) -> Result<Option<End>, ProtocolError> {
+        let outbox_bytes = self.outbox_bytes();
+        let mut context = Context::new(
+            &mut self.protocol,
+            codec,
+            cork,
+            &mut self.refused,
+            outbox_bytes,
+            config.outbox_bytes_max,
+        );
+        // What is counted for each message is one number; the rest is done when the receive is.
+        let allowed = self.rates.messages_left(now_ms, config.messages_per_s_max);
+        let mut left = allowed;
+        loop {
+            match context.poll_event(received)? {
+                Some(Event::Message(message)) => {
+                    if left == 0 {
+                        let limit = config.messages_per_s_max.unwrap_or(u32::MAX);
+                        return Err(ProtocolError::TooManyMessages { limit });
+                    }
+                    left -= 1;
+                    handler.on_message(&mut context, &mut self.state, message);
+                    context.check_outbox(config.outbox_policy)?;
+                }
+                Some(Event::Ping(_) | Event::Pong(_)) => {
+                    // Inside a message it is the message that has to end in time.
+                    if !context.is_message_begun() {
+                        self.message_since_ms = now_ms;
+                    }
+                    self.rates.count_control_frame(now_ms, config.control_frames_per_s_max)?;
+                }
+                // It is not counted: nothing follows it.
+                Some(Event::Close(close)) => return Ok(Some(End::by_peer(&close))),
+                None => break,
+            }
+        }
+        if left < allowed {
+            self.message_since_ms = now_ms;
+            self.rates.count_messages(allowed - left);
+        }
+        Ok(None)
     }
 
     /// Calls the handler with a context, and ends the session if the call did not end well.

@@ -20,6 +20,7 @@ impl Rates {
     ///
     /// # Errors
     /// It is one more than `limit` in this second.
+    #[inline(never)]
     pub(crate) fn count_control_frame(&mut self, now_ms: u32, limit: u16) -> Result<(), ProtocolError> {
         self.turn_to(now_ms);
         if self.control_frames >= limit {
@@ -29,17 +30,16 @@ impl Rates {
         Ok(())
     }
 
-    /// Counts a message.
-    ///
-    /// # Errors
-    /// It is one more than `limit` in this second.
-    pub(crate) fn count_message(&mut self, now_ms: u32, limit: u32) -> Result<(), ProtocolError> {
+    /// How many more messages may come in this second.
+    pub(crate) const fn messages_left(&mut self, now_ms: u32, limit: Option<u32>) -> u32 {
+        let Some(limit) = limit else { return u32::MAX };
         self.turn_to(now_ms);
-        if self.messages >= limit {
-            return Err(ProtocolError::TooManyMessages { limit });
-        }
-        self.messages += 1;
-        Ok(())
+        limit.saturating_sub(self.messages)
+    }
+
+    /// Counts messages of the second that [`messages_left`](Self::messages_left) was asked for.
+    pub(crate) const fn count_messages(&mut self, messages: u32) {
+        self.messages = self.messages.saturating_add(messages);
     }
 
     /// Forgets the counts of another second.
@@ -70,16 +70,20 @@ mod tests {
     #[test]
     fn messages_and_control_frames_are_counted_apart() {
         let mut rates = Rates::default();
-        assert_eq!(rates.count_message(0, 1), Ok(()));
+        assert_eq!(rates.messages_left(0, Some(3)), 3);
+        rates.count_messages(2);
         assert_eq!(rates.count_control_frame(0, 1), Ok(()));
-        assert_eq!(rates.count_message(999, 1), Err(ProtocolError::TooManyMessages { limit: 1 }));
-        assert_eq!(rates.count_message(1000, 1), Ok(()));
+        assert_eq!(rates.messages_left(999, Some(3)), 1);
+        assert_eq!(rates.messages_left(1000, Some(3)), 3);
+        assert_eq!(rates.messages_left(1000, None), u32::MAX);
     }
 
     #[test]
     fn the_largest_limits_do_not_overflow_the_counts() {
         let mut rates = Rates { second: 0, control_frames: u16::MAX, messages: u32::MAX };
         assert!(rates.count_control_frame(0, u16::MAX).is_err());
-        assert!(rates.count_message(0, u32::MAX).is_err());
+        assert_eq!(rates.messages_left(0, Some(u32::MAX)), 0);
+        rates.count_messages(1);
+        assert_eq!(rates.messages, u32::MAX);
     }
 }

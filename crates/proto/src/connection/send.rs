@@ -29,15 +29,11 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         self.check_open()?;
-        let opcode = message.kind().opcode();
-        if self.compression.is_some() && self.write_compressed(opcode, message.as_bytes(), codec, out) {
-            return Ok(());
-        }
         match message.0 {
-            Source::Lent(payload, room) => self.answer(opcode, payload.as_bytes(), room, out),
-            Source::Assembled(message) => {
-                self.send_assembled(opcode, message.into_room_and_payload(), out);
+            Source::Lent(payload, room) if self.compression.is_none() => {
+                self.answer(payload.kind().opcode(), payload.as_bytes(), room, out);
             }
+            source => self.reply_by_copy(Message(source), codec, out),
         }
         Ok(())
     }
@@ -123,6 +119,21 @@ impl Connection {
         let in_place = self.role() == Role::Server && out.is_empty() && room.reply(opcode, payload.len());
         if !in_place {
             self.write_frame(opcode, payload, out);
+        }
+    }
+
+    /// A reply that is compressed, or was assembled. Out of line, so that the others stay short.
+    #[inline(never)]
+    fn reply_by_copy(&mut self, message: Message<'_>, codec: &mut Codec, out: &mut Vec<u8>) {
+        let opcode = message.kind().opcode();
+        if self.write_compressed(opcode, message.as_bytes(), codec, out) {
+            return;
+        }
+        match message.0 {
+            Source::Lent(payload, room) => self.answer(opcode, payload.as_bytes(), room, out),
+            Source::Assembled(message) => {
+                self.send_assembled(opcode, message.into_room_and_payload(), out);
+            }
         }
     }
 
