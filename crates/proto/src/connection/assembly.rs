@@ -150,6 +150,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri takes a minute for 20,000 fragments")]
     fn many_small_fragments_pin_at_most_twice_what_was_received() {
         for kind in [MessageKind::Text, MessageKind::Binary] {
             let mut assembly = Assembly::new(kind, false);

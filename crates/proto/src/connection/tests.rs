@@ -243,6 +243,7 @@ fn echo_assembled(payload: &[u8], out: Vec<u8>) -> (*const u8, Vec<u8>) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes a minute for 64 KiB")]
 fn a_large_assembled_reply_is_sent_from_its_own_memory() {
     let payload = vec![3; 65_536];
     let (place, out) = echo_assembled(&payload, Vec::new());
@@ -252,6 +253,7 @@ fn a_large_assembled_reply_is_sent_from_its_own_memory() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes for 128 KiB")]
 fn a_smaller_assembled_reply_or_one_behind_other_output_is_copied() {
     let (place, out) = echo_assembled(&[3; 65_535], Vec::new());
     assert_eq!(out[..4], [0x82, 126, 0xff, 0xff]);

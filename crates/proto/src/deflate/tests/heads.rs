@@ -119,6 +119,7 @@ fn a_long_unclosed_quoted_string_takes_linear_time() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes for 256 handshakes")]
 fn our_client_and_our_server_agree_on_every_pair_of_settings() {
     let directions = [9, 15].into_iter().flat_map(|size| {
         [false, true].map(|context_takeover| Direction { context_takeover, window_bits: bits(size) })
