@@ -154,7 +154,7 @@ pub(crate) fn miri(root: &Path) -> Result<(), String> {
         return Ok(());
     }
     let mut command = cargo(root);
-    command.args(["miri", "test", "--quiet", "-p", "gannet-proto", "--lib", "--tests"]);
+    command.args(["miri", "test", "-p", "gannet-proto", "--lib", "--tests"]);
     succeed(&mut command)
 }
 

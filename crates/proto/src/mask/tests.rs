@@ -60,6 +60,7 @@ fn the_chunks_of_this_cpu_give_the_bytes_of_the_naive_loop() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes for megabytes")]
 fn a_payload_of_several_blocks_gives_the_bytes_of_the_naive_loop() {
     for len in [2 * BLOCK_BYTES, 2 * BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 77, 5 * BLOCK_BYTES] {
         for shift in (0..=BLOCK_SHIFT_MAX).chain([BLOCK_SHIFT_MAX + 1, 1000]) {
