@@ -40,6 +40,7 @@ pub(crate) fn read_frame(wire: &[u8]) -> (u8, bool, Vec<u8>) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes minutes for messages of 64 KiB")]
 fn every_message_is_one_final_frame_in_the_shortest_form_without_reserved_bits() {
     for role in ROLES {
         for payload_bytes in PAYLOAD_BYTES {
