@@ -10,7 +10,7 @@ use crate::{Config, ProtocolError};
 #[derive(Debug)]
 pub struct Codec {
     pub(crate) config: Config,
-    compressor: Compressor,
+    pub(crate) compressor: Compressor,
     decompressor: Decompressor,
 }
 

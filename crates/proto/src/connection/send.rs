@@ -200,9 +200,13 @@ impl Connection {
         let bits = deflate.sent_by(self.role()).window_bits;
         let windows = self.rare.as_mut().and_then(|rare| rare.windows.as_mut());
         let window = windows.and_then(|windows| windows.sent.as_mut());
-        let Some(payload) = codec.compress(payload, bits, window) else { return false };
-        self.write_frame_with(opcode, true, payload, out);
-        true
+        let compressed = codec.compress(payload, bits, window);
+        let is_shorter = compressed.is_some();
+        if let Some(payload) = compressed {
+            self.write_frame_with(opcode, true, payload, out);
+        }
+        codec.compressor.trim();
+        is_shorter
     }
 
     /// Appends a whole frame that is not compressed.

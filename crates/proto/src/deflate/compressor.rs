@@ -12,7 +12,7 @@ use super::{TAIL, Window, WindowBits};
 const WORKING_BITS_MIN: u8 = 9;
 /// What a flush adds to a message at most: the rest of a byte, and an empty block.
 const FLUSH_BYTES_MAX: usize = 8;
-/// Buffers larger than this are given back to the allocator after a message.
+/// A buffer larger than this is given back to the allocator once its message was written.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// The states of the compressor, one for each window size in use: made when first needed.
@@ -35,9 +35,6 @@ impl Compressor {
         bits: WindowBits,
         window: Option<&mut Window>,
     ) -> Option<&[u8]> {
-        if self.compressed.capacity() > KEPT_BYTES_MAX {
-            self.compressed = Vec::new();
-        }
         // More room than is sent: a state that has output left is not fully reset by zlib-rs 0.6.8, and would spoil the
         // messages after this one.
         self.compressed.resize(compress_bound(message.len()) + FLUSH_BYTES_MAX, 0);
@@ -63,6 +60,21 @@ impl Compressor {
             window.push(message);
         }
         self.compressed[..len].strip_suffix(&TAIL)
+    }
+}
+
+impl Compressor {
+    /// Gives a large buffer back. Called when the compressed message was written, so that none outlives its message.
+    pub(crate) fn trim(&mut self) {
+        if self.compressed.capacity() > KEPT_BYTES_MAX {
+            self.compressed = Vec::new();
+        }
+    }
+
+    /// Size of the buffer between two messages in bytes.
+    #[cfg(test)]
+    pub(crate) const fn kept_bytes(&self) -> usize {
+        self.compressed.capacity()
     }
 }
 

@@ -1,6 +1,6 @@
 //! How sessions end: who closes, what is still delivered, and what `on_close` says.
 
-use super::peer::{Peer, Seen, frame, request};
+use super::peer::{Peer, Seen, frame, request, stall_and_drain};
 use super::rig::Rig;
 
 #[test]
@@ -34,12 +34,7 @@ fn a_close_inside_on_message_ends_the_messages_behind_it() {
 fn a_close_inside_on_drain_is_sent_at_once() {
     let mut rig = Rig::new(|_| {});
     let mut peer = Peer::open(&mut rig, "/close-on-drain");
-    rig.network.set_window(peer.id, 100);
-    peer.send(0x82, &[1; 200]);
-    rig.turn(0);
-    assert_eq!(peer.read(), []);
-    rig.network.set_window(peer.id, 1000);
-    rig.turn(0);
+    stall_and_drain(&mut rig, &mut peer);
     assert_eq!(peer.read(), [Seen::Binary(vec![1; 200]), Seen::Close(4000)]);
     rig.turn(0);
     assert_eq!(rig.record(peer.id).closed, [(4000, true)]);

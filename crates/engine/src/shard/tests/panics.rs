@@ -1,6 +1,6 @@
 //! A handler that panics ends one connection: 1011, or 500 before there is one.
 
-use super::peer::{Peer, Seen, frame, request};
+use super::peer::{Peer, Seen, frame, request, stall_and_drain};
 use super::rig::Rig;
 
 /// What a peer with this path reads after its request and these frames; a second peer must not notice.
@@ -61,12 +61,7 @@ fn a_panic_in_on_upgrade_is_answered_500_and_there_is_no_session() {
 fn a_panic_in_on_drain_is_answered_1011() {
     let mut rig = Rig::new(|_| {});
     let mut peer = Peer::open(&mut rig, "/panic-on-drain");
-    rig.network.set_window(peer.id, 100);
-    peer.send(0x82, &[1; 200]);
-    rig.turn(0);
-    assert_eq!(peer.read(), []);
-    rig.network.set_window(peer.id, 1000);
-    rig.turn(0);
+    stall_and_drain(&mut rig, &mut peer);
     assert_eq!(peer.read(), [Seen::Binary(vec![1; 200]), Seen::Close(1011)]);
     assert_eq!(rig.record(peer.id).closed, [(1011, false)]);
 }

@@ -242,6 +242,16 @@ impl Peer {
     }
 }
 
+/// Has an echo of 200 bytes wait for a peer that does not read, until it reads: then the outbox has drained.
+pub(super) fn stall_and_drain(rig: &mut Rig, peer: &mut Peer) {
+    rig.network.set_window(peer.id, 100);
+    peer.send(0x82, &[1; 200]);
+    rig.turn(0);
+    assert_eq!(peer.read(), []);
+    rig.network.set_window(peer.id, 1000);
+    rig.turn(0);
+}
+
 /// An upgrade request.
 pub(super) fn request(path: &str) -> Vec<u8> {
     request_with(path, None)

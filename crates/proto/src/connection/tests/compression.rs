@@ -59,6 +59,24 @@ fn a_connection_without_takeover_keeps_nothing_between_messages() {
 }
 
 #[test]
+fn a_large_message_leaves_no_large_buffer_behind_whether_it_got_shorter_or_not() {
+    let mut codec = Codec::default();
+    let mut state = 1_u32;
+    let noise: Vec<u8> = (0..1 << 20)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    for (message, first) in [(vec![b'a'; 1 << 20], 0x82 | RSV1), (noise, 0x82)] {
+        let mut out = Vec::new();
+        shared().send_binary(&message, &mut codec, &mut out).expect("open");
+        assert_eq!(out[0], first);
+        assert!(codec.compressor.kept_bytes() <= 256 * 1024, "{}", codec.compressor.kept_bytes());
+    }
+}
+
+#[test]
 fn rsv1_on_any_frame_but_the_first_of_a_message_fails_the_connection() {
     let error = ProtocolError::ReservedBits(0b100);
     let expected = outcome(&[], &close_frame(error), Some(error));
