@@ -14,49 +14,63 @@ use std::ops::Range;
 /// connection in one turn.
 pub const RECEIVE_BYTES_MAX: usize = 256 * 1024;
 
-/// The longest tail that fits in front of the received bytes, in bytes.
-pub const HEADROOM_BYTES: usize = 512;
+/// The longest tail that fits in front of the received bytes, in bytes: a TLS record that lacks its last byte, and more.
+/// Pages that no tail needs are never touched.
+pub const HEADROOM_BYTES: usize = 20 * 1024;
 
 const PAGE_BYTES: usize = 4096;
 /// Where in its page the receive point lies.
 const POINT_IN_PAGE: usize = 1024;
 
+/// A receive buffer with room for a tail in front.
 #[derive(Debug)]
-pub(crate) struct ReceiveBuffer {
+pub struct ReceiveBuffer {
     memory: Vec<u8>,
     point: usize,
     received: usize,
     tail: usize,
 }
 
+impl Default for ReceiveBuffer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ReceiveBuffer {
-    pub(crate) fn new() -> Self {
-        let memory = vec![0; RECEIVE_BYTES_MAX + 2 * PAGE_BYTES];
-        let point = memory.as_ptr().align_offset(PAGE_BYTES) + POINT_IN_PAGE;
+    /// An empty buffer; the kernel gives it memory as it is touched.
+    #[must_use]
+    pub fn new() -> Self {
+        let memory = vec![0; HEADROOM_BYTES + RECEIVE_BYTES_MAX + 2 * PAGE_BYTES];
+        let point = memory.as_ptr().align_offset(PAGE_BYTES) + HEADROOM_BYTES + POINT_IN_PAGE;
         Self { memory, point, received: 0, tail: 0 }
     }
 
-    /// Where the kernel may write.
-    pub(crate) fn space(&mut self) -> &mut [u8] {
+    /// Where the kernel may write: [`RECEIVE_BYTES_MAX`] bytes.
+    pub fn space(&mut self) -> &mut [u8] {
         &mut self.memory[self.point..self.point + RECEIVE_BYTES_MAX]
     }
 
-    /// Notes that `bytes` were written to the front of [`Self::space`].
-    pub(crate) fn set_received(&mut self, bytes: usize) {
+    /// Notes that `bytes` were written to the front of [`Self::space`], and forgets the tail.
+    pub fn set_received(&mut self, bytes: usize) {
         self.received = bytes;
         self.tail = 0;
     }
 
-    /// The tail and the received bytes behind it.
-    pub(crate) fn view(&mut self, tail: &[u8]) -> &mut [u8] {
+    /// `tail` and the received bytes behind it.
+    ///
+    /// # Panics
+    /// If `tail` is longer than [`HEADROOM_BYTES`].
+    pub fn view(&mut self, tail: &[u8]) -> &mut [u8] {
         let start = self.point - tail.len();
         self.memory[start..self.point].copy_from_slice(tail);
         self.tail = tail.len();
         &mut self.memory[start..self.point + self.received]
     }
 
-    /// A part of the view.
-    pub(crate) fn part(&self, range: Range<usize>) -> &[u8] {
+    /// A part of the last [`view`](Self::view).
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> &[u8] {
         debug_assert!(range.end <= self.tail + self.received, "only what was received can be sent back");
         let start = self.point - self.tail;
         &self.memory[start + range.start..start + range.end]

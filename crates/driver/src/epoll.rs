@@ -24,7 +24,7 @@ use crate::buffer::{HEADROOM_BYTES, ReceiveBuffer};
 use crate::listener::{Accepted, Acceptor, ListenOptions, listen};
 use crate::slots::{Slots, Token};
 use crate::tables::OwnDescriptors;
-use crate::{CloseMode, Completion, Driver, DriverCounters, SendOutcome};
+use crate::{CloseMode, Completion, Driver, DriverCounters, SendOutcome, SocketStats};
 use slot::{Flag, Slot};
 
 /// Events taken from the kernel per turn; fewer cost more turns under load.
@@ -183,7 +183,7 @@ impl EpollDriver {
                 continue;
             }
             self.slots.insert(Slot::new(stream));
-            return Some(Completion::Accepted { token, peer });
+            return Some(Completion::Accepted { token, peer: peer.into(), listener: 0 });
         }
     }
 }
@@ -288,6 +288,10 @@ impl Driver for EpollDriver {
             self.poll.registry().deregister(listener).ok();
         }
         self.acceptor.stop();
+    }
+
+    fn socket_stats(&self, _token: Token) -> Option<SocketStats> {
+        None
     }
 
     fn counters(&self) -> DriverCounters {

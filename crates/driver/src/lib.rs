@@ -33,22 +33,23 @@ mod buffer;
 mod epoll;
 mod limits;
 mod listener;
+mod peer;
 pub mod sim;
 mod slots;
 mod tables;
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-pub use buffer::{HEADROOM_BYTES, RECEIVE_BYTES_MAX};
+pub use buffer::{HEADROOM_BYTES, RECEIVE_BYTES_MAX, ReceiveBuffer};
 pub use epoll::{EpollDriver, EpollParts, Waker};
 pub use limits::{
     DESCRIPTORS_PER_SHARD, DescriptorPlan, LimitError, PlanRequest, Tables, available_descriptors,
     plan_descriptors, raise_descriptor_limit,
 };
 pub use listener::ListenOptions;
+pub use peer::{PeerAddress, SocketStats};
 pub use slots::Token;
 pub use tables::{OwnDescriptors, close_in_this_table, part_with_own_table};
 
@@ -59,8 +60,18 @@ pub enum Completion {
     Accepted {
         /// The name of the connection from now on.
         token: Token,
-        /// The remote address.
-        peer: SocketAddr,
+        /// The remote end.
+        peer: PeerAddress,
+        /// Which of the driver's listeners accepted it, counted from 0 in the order they were given.
+        listener: u8,
+    },
+    /// A layer above the socket (the PROXY protocol) has learned for whom the peer speaks. At most once for a token, and
+    /// before its first [`Completion::Received`]; a backend itself never reports it.
+    PeerNamed {
+        /// The connection.
+        token: Token,
+        /// The end that the proxy speaks for.
+        peer: PeerAddress,
     },
     /// Bytes arrived and lie in the receive buffer until the next `poll_completion`.
     Received {
@@ -180,6 +191,9 @@ pub trait Driver {
 
     /// Stops listening: no connection is accepted any more.
     fn stop_accepting(&mut self);
+
+    /// What the kernel knows of a connection now; `None` for a stale token, and where there is no kernel.
+    fn socket_stats(&self, token: Token) -> Option<SocketStats>;
 
     /// What was counted since the start.
     fn counters(&self) -> DriverCounters;

@@ -43,7 +43,8 @@ pub use rng::Rng;
 use crate::buffer::{HEADROOM_BYTES, ReceiveBuffer};
 use crate::slots::Slots;
 use crate::{
-    CloseMode, Completion, Driver, DriverCounters, RECEIVE_BYTES_MAX, ReceiveEnd, SendOutcome, Token,
+    CloseMode, Completion, Driver, DriverCounters, RECEIVE_BYTES_MAX, ReceiveEnd, SendOutcome, SocketStats,
+    Token,
 };
 use world::World;
 
@@ -131,7 +132,11 @@ impl SimDriver {
             return None;
         }
         link.accept();
-        Some(Completion::Accepted { token: self.slots.insert(peer), peer: peer.address() })
+        Some(Completion::Accepted {
+            token: self.slots.insert(peer),
+            peer: peer.address().into(),
+            listener: 0,
+        })
     }
 
     fn finish_send(&mut self, token: Token) -> Option<Completion> {
@@ -279,6 +284,10 @@ impl Driver for SimDriver {
 
     fn stop_accepting(&mut self) {
         self.world.borrow_mut().stop_listening();
+    }
+
+    fn socket_stats(&self, _token: Token) -> Option<SocketStats> {
+        None
     }
 
     fn counters(&self) -> DriverCounters {

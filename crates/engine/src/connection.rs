@@ -10,10 +10,9 @@
 //! Invariant: an idle open connection owns no heap memory of the engine. What it needs only now and then is behind one
 //! pointer ([`Rare`]) and freed with its last use.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 
-use gannet_driver::Token;
+use gannet_driver::{PeerAddress, Token};
 use gannet_proto::deflate::PerMessageDeflate;
 use gannet_proto::handshake::HeadScanner;
 use gannet_proto::{CloseCode, Codec, Connection, Event, ProtocolError, ReadyState, Received};
@@ -54,7 +53,7 @@ pub(crate) enum Phase<S> {
 /// An opening handshake under way.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: PeerAddress,
     pub(crate) scanner: HeadScanner,
     /// What came of a request head that did not come in one piece.
     pub(crate) head: Vec<u8>,

@@ -3,9 +3,9 @@
 //! Invariant: for each connection the calls come in the order `on_upgrade`, `on_open`, any number of `on_message` and
 //! `on_drain`, `on_close`; `on_close` exactly once for each `on_open`, and nothing after it.
 
-use std::net::SocketAddr;
 use std::ops::Deref;
 
+use gannet_driver::PeerAddress;
 use gannet_proto::{CloseCode, Message};
 
 use crate::context::Context;
@@ -54,17 +54,17 @@ pub trait Handler {
 #[derive(Debug)]
 pub struct Request<'a> {
     head: gannet_proto::handshake::Request<'a>,
-    peer: SocketAddr,
+    peer: PeerAddress,
 }
 
 impl<'a> Request<'a> {
-    pub(crate) const fn new(head: gannet_proto::handshake::Request<'a>, peer: SocketAddr) -> Self {
+    pub(crate) const fn new(head: gannet_proto::handshake::Request<'a>, peer: PeerAddress) -> Self {
         Self { head, peer }
     }
 
-    /// The remote address of the connection.
+    /// The remote end of the connection: of the socket, or the one that a trusted proxy names in a PROXY header.
     #[must_use]
-    pub const fn peer(&self) -> SocketAddr {
+    pub const fn peer(&self) -> PeerAddress {
         self.peer
     }
 

@@ -64,7 +64,7 @@ pub use config::{Backend, Config, ConfigError, OutboxPolicy};
 pub use context::{Context, SendError};
 pub use engine::{Builder, Engine, StopHandle};
 pub use error::Error;
-pub use gannet_driver::LimitError;
+pub use gannet_driver::{LimitError, PeerAddress};
 pub use gannet_proto::{CloseCode, Message, MessageKind, Payload, ReadyState};
 pub use handler::{Accept, Closed, Handler, Reject, Request, Upgrade};
 pub use origins::{OriginError, Origins};

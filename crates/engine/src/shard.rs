@@ -121,7 +121,8 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         match completion {
             Completion::Received { token, .. } => self.on_received(token),
             Completion::Sent { token, buffer, sent } => self.on_sent(token, buffer, sent),
-            Completion::Accepted { token, peer } => self.on_accepted(token, peer),
+            Completion::Accepted { token, peer, listener } => self.on_accepted(token, peer, listener),
+            Completion::PeerNamed { token, peer } => self.on_peer_named(token, peer),
             Completion::ReceiveEnded { token, end } => self.on_receive_ended(token, end),
             Completion::Closed { token } => {
                 if self.connections.remove(token).is_some() && !self.over_cap.remove(&token) {

@@ -5,10 +5,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use gannet_driver::{Completion, Driver, ReceiveEnd, SendOutcome, Token};
+use gannet_driver::{Completion, Driver, PeerAddress, ReceiveEnd, SendOutcome, Token};
 
 use crate::harness::{Harness, Peer, PeerEnd};
 
@@ -20,7 +19,7 @@ const SETTLED_TURNS: usize = 30;
 /// What the driver reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    Accepted(Token, SocketAddr),
+    Accepted(Token, PeerAddress),
     Received(Token, Vec<u8>),
     Ended(Token, ReceiveEnd),
     /// A send in flight completed: how much of its buffer has left, or why not.
@@ -120,7 +119,8 @@ impl<H: Harness> Rig<H> {
 
     fn note(&mut self, completion: Completion) -> Option<Event> {
         Some(match completion {
-            Completion::Accepted { token, peer } => Event::Accepted(token, peer),
+            Completion::Accepted { token, peer, .. } => Event::Accepted(token, peer),
+            Completion::PeerNamed { .. } => panic!("a backend names no peers"),
             Completion::Received { token, bytes } => {
                 let received = self.driver().received(&[]).to_vec();
                 assert_eq!(received.len(), bytes);
@@ -216,7 +216,7 @@ impl<H: Harness> Rig<H> {
         let address = self.harness.address(peer);
         let find = |rig: &Self| {
             rig.log.iter().rev().find_map(|event| match event {
-                Event::Accepted(token, peer) if *peer == address => Some(*token),
+                Event::Accepted(token, peer) if *peer == PeerAddress::Ip(address) => Some(*token),
                 _ => None,
             })
         };

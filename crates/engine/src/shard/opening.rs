@@ -1,8 +1,6 @@
 //! The opening handshake of a shard (RFC 6455 §4.2): from the accepted socket to 101 or a refusal.
 
-use std::net::SocketAddr;
-
-use gannet_driver::{Driver, Token};
+use gannet_driver::{Driver, PeerAddress, Token};
 use gannet_proto::deflate::PerMessageDeflate;
 use gannet_proto::handshake::{HandshakeError, HeadError, HeadScanner, Limits, write_accept, write_refusal};
 
@@ -25,7 +23,7 @@ enum Opening<S> {
 }
 
 impl<D: Driver, H: Handler> Shard<D, H> {
-    pub(super) fn on_accepted(&mut self, token: Token, peer: SocketAddr) {
+    pub(super) fn on_accepted(&mut self, token: Token, peer: PeerAddress, _listener: u8) {
         let handshake = Handshake { peer, scanner: HeadScanner::default(), head: Vec::new() };
         let phase = Phase::Handshaking(Box::new(handshake));
         self.connections.insert(token, self.clock.now_ms(), phase);
@@ -35,6 +33,14 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         }
         if !has_place || self.stage != Stage::Serving {
             self.refuse(token, HandshakeError::Unavailable);
+        }
+    }
+
+    /// A proxy has told for whom it speaks.
+    pub(super) fn on_peer_named(&mut self, token: Token, named: PeerAddress) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        if let Phase::Handshaking(handshake) = &mut entry.phase {
+            handshake.peer = named;
         }
     }
 
@@ -112,7 +118,7 @@ fn open<H: Handler>(
     cork: &mut Vec<u8>,
     scanner: &mut HeadScanner,
     bytes: &[u8],
-    peer: SocketAddr,
+    peer: PeerAddress,
 ) -> Opening<H::State> {
     let (head, head_bytes) = match scanner.read_request(bytes, &Limits::default()) {
         Ok(None) => return Opening::Partial,

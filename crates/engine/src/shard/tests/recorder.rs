@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
+use gannet_driver::PeerAddress;
 use gannet_proto::{CloseCode, Message};
 
 use crate::context::Context;
@@ -113,6 +114,14 @@ impl Recorder {
     }
 }
 
+/// The simulated peers have addresses.
+fn address(request: &Request<'_>) -> SocketAddr {
+    match request.peer() {
+        PeerAddress::Ip(address) => address,
+        PeerAddress::Unix => panic!("a simulated peer over a Unix socket"),
+    }
+}
+
 impl Handler for Recorder {
     type State = State;
 
@@ -120,11 +129,11 @@ impl Handler for Recorder {
         match request.path() {
             "/rejected" => Upgrade::reject(403).with_body("not you"),
             "/bad-subprotocol" => {
-                let state = State { peer: request.peer(), path: String::new() };
+                let state = State { peer: address(request), path: String::new() };
                 Upgrade::accept(state).with_subprotocol("never offered")
             }
             "/panic-on-upgrade" => self.records.panic_as_told(),
-            path => Upgrade::accept(State { peer: request.peer(), path: path.to_owned() }),
+            path => Upgrade::accept(State { peer: address(request), path: path.to_owned() }),
         }
     }
 
