@@ -142,7 +142,10 @@ impl Server {
             }
             Completion::ReceiveEnded { token, .. } => self.driver.close(token, CloseMode::Orderly),
             Completion::Closed { .. } => self.open -= 1,
-            Completion::Received { .. } | Completion::Sent { .. } | Completion::Woken => {}
+            Completion::PeerNamed { .. }
+            | Completion::Received { .. }
+            | Completion::Sent { .. }
+            | Completion::Woken => {}
         }
     }
 
