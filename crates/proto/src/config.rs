@@ -6,6 +6,8 @@
 pub struct Config {
     /// Largest payload of one message in bytes, summed over its fragments and decompressed; exactly this many pass.
     pub message_bytes_max: usize,
+    /// Largest payload of one frame in bytes; exactly this many pass. Default `usize::MAX`: the limit of the message is enough.
+    pub frame_bytes_max: usize,
     /// Largest number of frames in one message, empty ones included; exactly this many pass.
     pub fragments_max: u32,
     /// Smallest message in bytes that is compressed.
@@ -19,6 +21,13 @@ impl Config {
     #[must_use]
     pub const fn with_message_bytes_max(mut self, message_bytes_max: usize) -> Self {
         self.message_bytes_max = message_bytes_max;
+        self
+    }
+
+    /// Sets the largest payload of one frame in bytes (default: only the message is limited).
+    #[must_use]
+    pub const fn with_frame_bytes_max(mut self, frame_bytes_max: usize) -> Self {
+        self.frame_bytes_max = frame_bytes_max;
         self
     }
 
@@ -54,6 +63,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             message_bytes_max: 16 * 1024 * 1024,
+            frame_bytes_max: usize::MAX,
             fragments_max: 128 * 1024,
             compressed_bytes_min: 256,
             compression_level: 1,

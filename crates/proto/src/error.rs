@@ -48,6 +48,14 @@ pub enum ProtocolError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The frame is larger than [`Config::frame_bytes_max`](crate::Config::frame_bytes_max).
+    #[error("frame of {bytes} bytes exceeds the limit of {limit}: send smaller frames")]
+    FrameTooBig {
+        /// Bytes of the payload as declared.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The message has more frames than [`Config::fragments_max`](crate::Config::fragments_max).
     #[error("too many fragments: a message of more than {limit} frames; send larger ones")]
     TooManyFragments {
@@ -109,7 +117,7 @@ impl ProtocolError {
     #[must_use]
     pub fn close_code(&self) -> CloseCode {
         match self {
-            Self::MessageTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
+            Self::MessageTooBig { .. } | Self::FrameTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
             Self::InvalidUtf8
             | Self::InvalidCloseReason
             | Self::InvalidDeflate
@@ -174,6 +182,7 @@ mod tests {
             ProtocolError::NonMinimalLength { payload_len: u64::MAX, encoded_bytes: 8 },
             ProtocolError::LengthTopBit(u64::MAX),
             ProtocolError::MessageTooBig { bytes: u64::MAX, limit: u64::MAX },
+            ProtocolError::FrameTooBig { bytes: u64::MAX, limit: u64::MAX },
             ProtocolError::TooManyFragments { limit: u32::MAX },
             ProtocolError::InvalidDeflate,
             ProtocolError::TooManyFinalBlocks { limit: u64::MAX },

@@ -14,8 +14,8 @@ use sha1::{Digest as _, Sha1};
 pub(crate) use extension::{Extension, parse_list as parse_extensions};
 
 pub use client::{ClientHandshakeError, Response, verify_response, write_request};
-pub use request::{HeadScanner, Request};
-pub use response::{write_accept, write_refusal};
+pub use request::{Head, HeadScanner, Request};
+pub use response::{write_accept, write_refusal, write_response};
 
 /// The example of RFC 6455 §4.1 itself has a key whose last character has bits that mean nothing, so they are not looked at.
 const BASE64: GeneralPurpose =
@@ -157,6 +157,12 @@ pub enum HeadError {
     SubprotocolNotOffered {
         /// The subprotocol.
         name: String,
+    },
+    /// The status cannot answer a request.
+    #[error("status {status} is no response to a plain request: use 200-599")]
+    NotAResponse {
+        /// The status.
+        status: u16,
     },
     /// The status cannot refuse a request.
     #[error("status {status} is no refusal: use 300-599")]

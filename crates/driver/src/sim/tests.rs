@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::*;
+use crate::PeerAddress;
 
 /// An echo server that obeys the contract, with a record of what the driver told it.
 struct Echo {
@@ -30,6 +31,7 @@ impl Echo {
             Completion::Accepted { token, .. } => {
                 self.open.insert(token);
             }
+            Completion::PeerNamed { .. } => panic!("a backend names no peers"),
             Completion::Received { token, .. }
             | Completion::ReceiveEnded { token, .. }
             | Completion::Sent { token, .. }
@@ -187,6 +189,6 @@ fn each_peer_has_an_address_of_its_own() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(addresses, peers.map(PeerId::address));
+    assert_eq!(addresses, peers.map(|peer| PeerAddress::from(peer.address())));
     assert_ne!(addresses[0], addresses[1]);
 }

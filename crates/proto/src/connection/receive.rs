@@ -33,7 +33,9 @@ impl Connection {
     pub(super) fn short_message(&self, config: &Config, received: &Received<'_>) -> Option<ShortMessage> {
         let message = frame::parse_short_message(*received.unparsed().first_chunk()?)?;
         let here = received.has(message.header_len + message.payload_len);
-        let taken = self.rare.is_none() && here && message.payload_len <= config.message_bytes_max;
+        let taken = self.rare.is_none()
+            && here
+            && message.payload_len <= config.message_bytes_max.min(config.frame_bytes_max);
         taken.then_some(message)
     }
 
@@ -181,6 +183,10 @@ impl Connection {
         };
         if fragments >= config.fragments_max {
             return Err(ProtocolError::TooManyFragments { limit: config.fragments_max });
+        }
+        if header.payload_len > config.frame_bytes_max as u64 {
+            let (bytes, limit) = (header.payload_len, config.frame_bytes_max as u64);
+            return Err(ProtocolError::FrameTooBig { bytes, limit });
         }
         let limit = if compressed { config.compressed_bytes_max() } else { config.message_bytes_max } as u64;
         match received_len.checked_add(header.payload_len) {

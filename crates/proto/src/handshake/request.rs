@@ -1,4 +1,4 @@
-//! The client's request, as a server reads it. Invariant: a [`Request`] fulfils RFC 6455 §4.2.1, and all its
+//! The client's request, as a server reads it. Invariant: a [`Request`] to upgrade fulfils RFC 6455 §4.2.1, and all its
 //! limits were checked before anything was allocated.
 
 use base64::Engine as _;
@@ -20,6 +20,22 @@ pub struct HeadScanner {
 }
 
 impl HeadScanner {
+    /// As [`read_head`](Self::read_head), for a server that has nothing but WebSockets.
+    ///
+    /// # Errors
+    /// The reason to refuse the request; [`HandshakeError::NotAnUpgrade`] for one that is no upgrade.
+    pub fn read_request<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Option<(Request<'a>, usize)>, HandshakeError> {
+        match self.read_head(bytes, limits)? {
+            Some((Head::Upgrade(request), head_len)) => Ok(Some((request, head_len))),
+            Some((Head::Plain(_), _)) => Err(HandshakeError::NotAnUpgrade),
+            None => Ok(None),
+        }
+    }
+
     /// Looks at all bytes received so far, which must begin with those of the call before. Returns the request and
     /// the size of its head in bytes, or nothing if the head is not complete and legal so far.
     ///
@@ -27,19 +43,18 @@ impl HeadScanner {
     ///
     /// # Errors
     /// The reason to refuse the request.
-    pub fn read_request<'a>(
+    pub fn read_head<'a>(
         &mut self,
         bytes: &'a [u8],
         limits: &Limits,
-    ) -> Result<Option<(Request<'a>, usize)>, HandshakeError> {
+    ) -> Result<Option<(Head<'a>, usize)>, HandshakeError> {
         let parse_is_due = passed_power_of_two(self.scanned, bytes.len());
         let end = self.find_end(bytes)?;
         self.check_limits(bytes, end, limits)?;
         match end {
             Some(head_len) => {
                 let request = Request::parse(&bytes[..head_len], self.lines, limits)?;
-                request.verify()?;
-                Ok(Some((request, head_len)))
+                Ok(Some((request.verify()?, head_len)))
             }
             None if parse_is_due => Request::parse(bytes, self.lines, limits).map(|_| None),
             None => Ok(None),
@@ -88,11 +103,20 @@ fn passed_power_of_two(before: usize, after: usize) -> bool {
     before.checked_ilog2() != after.checked_ilog2()
 }
 
-/// A valid request to open a WebSocket. It borrows the bytes of its head.
+/// A valid request, by what it asks for.
+#[derive(Debug)]
+pub enum Head<'a> {
+    /// To open a WebSocket (RFC 6455 §4.2.1).
+    Upgrade(Request<'a>),
+    /// GET or HEAD without an upgrade to `websocket`, and without a body.
+    Plain(Request<'a>),
+}
+
+/// A valid request. It borrows the bytes of its head.
 #[derive(Debug)]
 pub struct Request<'a> {
     target: &'a str,
-    /// The method; `GET` once the request is verified.
+    /// The method; `GET` once the request is verified, or `HEAD` of a plain one.
     method: &'a str,
     /// The minor version of HTTP/1.
     minor_version: u8,
@@ -117,8 +141,9 @@ impl<'a> Request<'a> {
     }
 
     /// The rules of RFC 6455 §4.2.1, and those that keep what follows the head from being taken for a body.
-    fn verify(&self) -> Result<(), HandshakeError> {
-        if self.method != "GET" {
+    fn verify(self) -> Result<Head<'a>, HandshakeError> {
+        let is_upgrade = self.values("upgrade").any(|value| list_names(value, "websocket"));
+        if self.method != "GET" && (is_upgrade || self.method != "HEAD") {
             return Err(HandshakeError::MethodNotGet);
         }
         if self.minor_version == 0 {
@@ -141,13 +166,14 @@ impl<'a> Request<'a> {
         {
             return Err(HandshakeError::UnexpectedBody);
         }
-        self.verify_upgrade()
+        if !is_upgrade {
+            return Ok(Head::Plain(self));
+        }
+        self.verify_upgrade()?;
+        Ok(Head::Upgrade(self))
     }
 
     fn verify_upgrade(&self) -> Result<(), HandshakeError> {
-        if !self.values("upgrade").any(|value| list_names(value, "websocket")) {
-            return Err(HandshakeError::NotAnUpgrade);
-        }
         if !self.values("connection").any(|value| list_names(value, "upgrade")) {
             return Err(HandshakeError::ConnectionWithoutUpgrade);
         }
@@ -160,6 +186,12 @@ impl<'a> Request<'a> {
             Single::Once(key) if is_key(key) => Ok(()),
             _ => Err(HandshakeError::InvalidKey),
         }
+    }
+
+    /// The method: `GET`, or `HEAD` of a plain request.
+    #[must_use]
+    pub fn method(&self) -> &'a str {
+        self.method
     }
 
     /// The request target as it was sent.

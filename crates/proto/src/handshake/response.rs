@@ -71,18 +71,47 @@ pub fn write_refusal(
     if !(300..600).contains(&status) {
         return Err(HeadError::NotARefusal { status });
     }
+    let is_typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let text = [("Content-Type", "text/plain; charset=utf-8")];
+    let typed: Vec<_> = headers.iter().chain(if is_typed { &[][..] } else { &text }).copied().collect();
+    write_response(out, status, &typed, body.as_bytes(), false)
+}
+
+/// Appends a response to a plain request to `out`: `status` is 200-599. With `is_head` the body is left out and only its
+/// length told (RFC 9110 §9.3.2).
+///
+/// The connection must be closed after it (`Connection: close`). The fields that a status demands are added as in
+/// [`write_refusal`].
+///
+/// # Errors
+/// A status out of range, or an illegal or reserved header field. Nothing is written then.
+pub fn write_response(
+    out: &mut Vec<u8>,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    is_head: bool,
+) -> Result<(), HeadError> {
+    if !(200..600).contains(&status) {
+        return Err(HeadError::NotAResponse { status });
+    }
     check_headers(headers)?;
     let reason = reason_phrase(status);
-    write!(out, "HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len())
-        .expect("a Vec takes all bytes");
+    write!(out, "HTTP/1.1 {status} {reason}\r\nConnection: close\r\n").expect("a Vec takes all bytes");
+    // RFC 9110 §8.6, §15.4.5: neither has a body, whatever its length would be.
+    let has_body = !matches!(status, 204 | 304);
+    if has_body {
+        write!(out, "Content-Length: {}\r\n", body.len()).expect("a Vec takes all bytes");
+    }
     let is_given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
-    let own = status_fields(status).iter().chain([&("Content-Type", "text/plain; charset=utf-8")]);
-    for (name, value) in own.filter(|(name, _)| !is_given(name)) {
+    for (name, value) in status_fields(status).iter().filter(|(name, _)| !is_given(name)) {
         write_field(out, name, value);
     }
     write_fields(out, headers);
     out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(body.as_bytes());
+    if has_body && !is_head {
+        out.extend_from_slice(body);
+    }
     Ok(())
 }
 
@@ -98,9 +127,12 @@ const fn status_fields(status: u16) -> &'static [(&'static str, &'static str)] {
 
 const fn reason_phrase(status: u16) -> &'static str {
     match status {
+        200 => "OK",
+        204 => "No Content",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
+        304 => "Not Modified",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
@@ -231,8 +263,26 @@ mod tests {
             write(503, &[("retry-after", "30"), ("Content-Type", "application/json")], "{}").expect("legal");
         assert!(own.contains("retry-after: 30\r\n") && !own.contains("Retry-After"));
         assert!(own.contains("application/json") && !own.contains("text/plain"));
-        for status in [0, 101, 200, 600] {
+        for status in [0, 101, 200, 299, 600] {
             assert_eq!(write(status, &[], ""), Err(HeadError::NotARefusal { status }));
         }
+    }
+
+    #[test]
+    fn a_response_to_head_tells_the_length_of_the_body_it_leaves_out() {
+        let write = |status, is_head| {
+            let mut out = Vec::new();
+            let headers = [("Content-Type", "text/html"), ("ETag", "\"1\"")];
+            write_response(&mut out, status, &headers, b"<p>", is_head)
+                .map(|()| String::from_utf8(out).expect("UTF-8"))
+        };
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\
+                    Content-Type: text/html\r\nETag: \"1\"\r\n\r\n";
+        assert_eq!(write(200, true).expect("legal"), head);
+        assert_eq!(write(200, false).expect("legal"), format!("{head}<p>"));
+        let not_modified = "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\
+                            Content-Type: text/html\r\nETag: \"1\"\r\n\r\n";
+        assert_eq!(write(304, false).expect("legal"), not_modified);
+        assert_eq!(write(101, false), Err(HeadError::NotAResponse { status: 101 }));
     }
 }

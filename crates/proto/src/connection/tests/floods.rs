@@ -58,3 +58,18 @@ fn a_pong_that_was_put_off_does_not_follow_a_close() {
     assert!(received.wire.ends_with(&[0x88, 0x00]));
     assert_eq!(pongs(&received.wire[..received.wire.len() - 2]).len(), 16);
 }
+
+#[test]
+fn a_frame_over_its_own_limit_is_refused_although_the_message_is_allowed() {
+    let config = Config::default().with_frame_bytes_max(100);
+    for (bytes, is_refused) in [(100, false), (101, true), (300, true)] {
+        let error = ProtocolError::FrameTooBig { bytes, limit: 100 };
+        let received = receive(&mut open(), &config, frame(0x82, &vec![7; bytes as usize]));
+        let expected = match is_refused {
+            false => outcome(&[&format!("message of {bytes}")], b"", None),
+            true => outcome(&[], &close_frame(error), Some(error)),
+        };
+        assert_eq!(received, expected);
+        assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
+    }
+}

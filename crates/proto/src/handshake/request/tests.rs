@@ -326,3 +326,27 @@ fn a_head_that_drips_byte_by_byte_is_searched_once() {
     }
     assert_eq!(scanner.lines, 3);
 }
+
+#[test]
+fn a_get_or_head_without_an_upgrade_is_plain_and_anything_else_keeps_its_refusal() {
+    let read = |request_line: &str, fields: &[(&str, &str)]| {
+        let head = head(request_line, fields);
+        match HeadScanner::default().read_head(&head, &Limits::default()) {
+            Ok(Some((Head::Plain(request), _))) => Ok(Some(request.method().to_owned())),
+            Ok(Some((Head::Upgrade(_), _))) => Ok(None),
+            Ok(None) => panic!("the head is complete"),
+            Err(error) => Err(error),
+        }
+    };
+    assert_eq!(read("GET / HTTP/1.1", &[("Host", "a")]), Ok(Some("GET".to_owned())));
+    assert_eq!(read("HEAD / HTTP/1.1", &[("Host", "a"), ("Upgrade", "h2c")]), Ok(Some("HEAD".to_owned())));
+    assert_eq!(read("GET / HTTP/1.1", &FIELDS), Ok(None));
+    assert_eq!(read("HEAD / HTTP/1.1", &FIELDS), Err(HandshakeError::MethodNotGet));
+    assert_eq!(read("POST / HTTP/1.1", &[("Host", "a")]), Err(HandshakeError::MethodNotGet));
+    assert_eq!(read("GET / HTTP/1.1", &[]), Err(HandshakeError::InvalidHost));
+    assert_eq!(
+        read("GET / HTTP/1.1", &[("Host", "a"), ("Content-Length", "1")]),
+        Err(HandshakeError::UnexpectedBody)
+    );
+    assert_eq!(read("GET / HTTP/1.0", &[("Host", "a")]), Err(HandshakeError::Http10));
+}
