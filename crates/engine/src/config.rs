@@ -1,8 +1,11 @@
 //! The settings of an engine. Invariant: a [`Config`] that passed [`Config::validate`] has no limit that is silently off.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::compression::Compression;
+use crate::forwarded::ForwardedHeader;
 
 /// What moves the bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +28,19 @@ pub enum OutboxPolicy {
     Refuse,
 }
 
+/// What happens to a connection that sends more in a second than it may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RatePolicy {
+    /// Nothing more is received from it until the second is over; nothing is lost.
+    #[default]
+    Pause,
+    /// It is closed with 1008, and the message too many is not delivered.
+    Close,
+}
+
+const LOOPBACK_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+const LOOPBACK_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
+
 /// The settings of an engine. Times are in milliseconds, sizes in bytes.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -40,6 +56,8 @@ pub struct Config {
     pub connections_max: Option<usize>,
     /// The largest message received, fragments summed up; a larger one is answered with Close 1009. Default 16 MiB.
     pub message_bytes_max: usize,
+    /// The largest frame received; a larger one is answered with Close 1009. Default: as large as a message.
+    pub frame_bytes_max: usize,
     /// The most frames of one message, empty ones included; with one more the connection is closed with 1008. Default
     /// 131,072.
     pub fragments_max: u32,
@@ -61,9 +79,33 @@ pub struct Config {
     /// Pings and pongs taken from a connection in one second of the shard's clock, at least 1; one more is answered with
     /// Close 1008. Default 1000.
     pub control_frames_per_s_max: u16,
-    /// Messages taken from a connection in one second of the shard's clock, at least 1; one more is not delivered but
-    /// answered with Close 1008. Default `None`: any number.
+    /// Messages taken from a connection in one second of the shard's clock, at least 1; see `rate_policy`. Default
+    /// 1,000,000.
     pub messages_per_s_max: Option<u32>,
+    /// Bytes taken from an open connection in one second of the shard's clock, at least 1; see `rate_policy`. Default 1 GiB.
+    pub bytes_per_s_max: Option<u32>,
+    /// What becomes of a connection that sends more. Default [`RatePolicy::Pause`].
+    pub rate_policy: RatePolicy,
+    /// Connections of one address. Default 2,048; the next one is answered 429.
+    pub connections_per_address_max: u32,
+    /// Connections of one network, /24 of IPv4 or /64 of IPv6. Default 16,384; the next one is answered 429.
+    pub connections_per_prefix_max: u32,
+    /// Addresses that those two limits do not count. Default: loopback.
+    pub address_limit_exempt: Vec<IpNet>,
+    /// Opening handshakes begun in a second, shared evenly between the shards, a quarter of a second's at once; the next one
+    /// is answered 503. Default 50,000.
+    pub handshakes_per_s_max: u32,
+    /// Bytes that may wait in the outboxes and unfinished messages of all connections together. Over it, new connections are
+    /// answered 503, and those for which the most waits are cut until it is less. Default 1 GiB.
+    pub buffered_bytes_max: usize,
+    /// Proxies that are believed about the client: in a PROXY header where a listener takes one, and in `forwarded_header`. A
+    /// peer over a Unix socket always is. Their own address is not counted by the limits of addresses. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they name the client. Default [`ForwardedHeader::XForwardedFor`].
+    pub forwarded_header: ForwardedHeader,
+    /// How long a connection may stay open; then it is closed with 1001, up to a tenth of the time earlier, so that those
+    /// that came together do not leave together. Default `None`: as long as it likes.
+    pub lifetime_ms: Option<u32>,
     /// From accept to the complete upgrade request. Default 10 s.
     pub handshake_timeout_ms: u32,
     /// Silence of the peer after which it is sent a ping. Each connection takes off up to a quarter of it, so that
@@ -74,7 +116,7 @@ pub struct Config {
     pub pong_timeout_ms: u32,
     /// From our Close frame to the end of the closing handshake. Default 5 s.
     pub close_timeout_ms: u32,
-    /// From [`stop`](crate::Engine::stop) to the last connection cut. Default 10 s.
+    /// From the last Close frame of a drain, or from [`stop`](crate::Engine::stop), to the last connection cut. Default 10 s.
     pub drain_timeout_ms: u32,
     /// A connection for which so many bytes wait takes no further message: see `outbox_policy`. It can hold at most
     /// this and one message, and the replies and pongs to what one receive brought: the message that it completed and
@@ -95,6 +137,7 @@ impl Default for Config {
             shards: None,
             connections_max: None,
             message_bytes_max: 16 * 1024 * 1024,
+            frame_bytes_max: usize::MAX,
             fragments_max: 128 * 1024,
             compression: Compression::Off,
             compressed_bytes_min: 256,
@@ -103,7 +146,17 @@ impl Default for Config {
             compression_window_bytes_max: 64 * 1024 * 1024,
             message_timeout_ms: 120_000,
             control_frames_per_s_max: 1000,
-            messages_per_s_max: None,
+            messages_per_s_max: Some(1_000_000),
+            bytes_per_s_max: Some(1 << 30),
+            rate_policy: RatePolicy::Pause,
+            connections_per_address_max: 2048,
+            connections_per_prefix_max: 16_384,
+            address_limit_exempt: vec![LOOPBACK_V4.into(), LOOPBACK_V6.into()],
+            handshakes_per_s_max: 50_000,
+            buffered_bytes_max: 1 << 30,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
+            lifetime_ms: None,
             handshake_timeout_ms: 10_000,
             ping_interval_ms: 40_000,
             pong_timeout_ms: 20_000,
@@ -156,6 +209,24 @@ impl Config {
             1..=u32::MAX as usize,
             "at least 1, or None for no limit",
         )?;
+        let at_least_1 = [
+            ("bytes_per_s_max", self.bytes_per_s_max.unwrap_or(1)),
+            ("connections_per_address_max", self.connections_per_address_max),
+            ("connections_per_prefix_max", self.connections_per_prefix_max),
+            ("handshakes_per_s_max", self.handshakes_per_s_max),
+        ];
+        for (setting, value) in at_least_1 {
+            check(setting, value as usize, 1..=u32::MAX as usize, "1 to 4,294,967,295")?;
+        }
+        let lifetime_ms = self.lifetime_ms.unwrap_or(TIMEOUT_MS_MAX) as usize;
+        check(
+            "lifetime_ms",
+            lifetime_ms,
+            1000..=TIMEOUT_MS_MAX as usize,
+            "1 s to 7 days, or None for no limit",
+        )?;
+        check("buffered_bytes_max", self.buffered_bytes_max, 1 << 20..=usize::MAX, "at least 1 MiB")?;
+        check("frame_bytes_max", self.frame_bytes_max, 1..=usize::MAX, "at least 1 byte")?;
         check("message_bytes_max", self.message_bytes_max, 1..=1 << 32, "1 byte to 4 GiB")?;
         check("fragments_max", self.fragments_max as usize, 1..=u32::MAX as usize, "1 to 4,294,967,295")?;
         check("compression_level", self.compression_level.into(), 1..=9, "1 to 9")?;
@@ -169,10 +240,16 @@ impl Config {
         )
     }
 
+    /// Whether a listener speaks TLS.
+    pub(crate) const fn is_tls(&self, _listener: u8) -> bool {
+        false
+    }
+
     /// The part that the protocol enforces.
     pub(crate) fn to_protocol(&self) -> gannet_proto::Config {
         gannet_proto::Config::default()
             .with_message_bytes_max(self.message_bytes_max)
+            .with_frame_bytes_max(self.frame_bytes_max)
             .with_fragments_max(self.fragments_max)
             .with_compressed_bytes_min(self.compressed_bytes_min)
             .with_compression_level(self.compression_level)

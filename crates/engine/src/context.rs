@@ -6,6 +6,9 @@
 use gannet_proto::{CloseCode, Codec, Connection, Event, Message, ProtocolError, ReadyState, Received};
 
 use crate::config::OutboxPolicy;
+use crate::metrics::Counts;
+use crate::rates::{Mark, Rates};
+use crate::remote::ConnectionId;
 
 /// The connection that a handler is called for.
 #[derive(Debug)]
@@ -13,11 +16,12 @@ pub struct Context<'a> {
     protocol: &'a mut Connection,
     codec: &'a mut Codec,
     cork: &'a mut Vec<u8>,
+    rates: &'a mut Rates,
+    counts: &'a mut Counts,
+    id: ConnectionId,
     /// Bytes that waited before this call.
     outbox_bytes: usize,
     outbox_bytes_max: usize,
-    /// A message met a full outbox.
-    refused: &'a mut bool,
 }
 
 /// Why a message was not sent.
@@ -44,11 +48,20 @@ impl<'a> Context<'a> {
         protocol: &'a mut Connection,
         codec: &'a mut Codec,
         cork: &'a mut Vec<u8>,
-        refused: &'a mut bool,
-        outbox_bytes: usize,
-        outbox_bytes_max: usize,
+        (rates, counts): (&'a mut Rates, &'a mut Counts),
+        id: ConnectionId,
+        (outbox_bytes, outbox_bytes_max): (usize, usize),
     ) -> Self {
-        Self { protocol, codec, cork, outbox_bytes, outbox_bytes_max, refused }
+        Self { protocol, codec, cork, rates, counts, id, outbox_bytes, outbox_bytes_max }
+    }
+
+    pub(crate) const fn rates(&mut self) -> &mut Rates {
+        self.rates
+    }
+
+    /// Counts messages that the handler was called for.
+    pub(crate) const fn count_received(&mut self, messages: u32) {
+        self.counts.messages_received += messages as u64;
     }
 
     /// The next event in `received`. Replies that the RFC demands are made on the way.
@@ -66,7 +79,11 @@ impl<'a> Context<'a> {
     /// A message met a full outbox, and the policy is to close.
     #[inline]
     pub(crate) fn check_outbox(&self, policy: OutboxPolicy) -> Result<(), ProtocolError> {
-        if *self.refused && policy == OutboxPolicy::Close { Err(ProtocolError::OutboxFull) } else { Ok(()) }
+        if self.rates.marks.is(Mark::Refused) && policy == OutboxPolicy::Close {
+            Err(ProtocolError::OutboxFull)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether a message has begun to arrive and is not complete.
@@ -83,7 +100,9 @@ impl<'a> Context<'a> {
     /// [`SendError::Protocol`] after a Close frame was sent; the message was not sent then.
     #[inline]
     pub fn reply(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        Ok(self.protocol.reply(message, self.codec, self.cork)?)
+        self.protocol.reply(message, self.codec, self.cork)?;
+        self.counts.messages_sent += 1;
+        Ok(())
     }
 
     /// Sends a text message (RFC 6455 §5.6).
@@ -92,7 +111,9 @@ impl<'a> Context<'a> {
     /// [`SendError`]; the message was not sent then.
     pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
         self.admit()?;
-        Ok(self.protocol.send_text(text, self.codec, self.cork)?)
+        self.protocol.send_text(text, self.codec, self.cork)?;
+        self.counts.messages_sent += 1;
+        Ok(())
     }
 
     /// Sends a binary message (RFC 6455 §5.6).
@@ -101,7 +122,9 @@ impl<'a> Context<'a> {
     /// [`SendError`]; the message was not sent then.
     pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.admit()?;
-        Ok(self.protocol.send_binary(payload, self.codec, self.cork)?)
+        self.protocol.send_binary(payload, self.codec, self.cork)?;
+        self.counts.messages_sent += 1;
+        Ok(())
     }
 
     /// Sends a ping of at most 125 bytes (RFC 6455 §5.5.2). The engine sends its own to idle peers.
@@ -120,6 +143,12 @@ impl<'a> Context<'a> {
     /// [`SendError::Protocol`] if it was started already, or for a code or a reason that may not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         Ok(self.protocol.close(Some(code), reason, self.cork)?)
+    }
+
+    /// The name of the connection, under which other threads reach it through a [`Remote`](crate::Remote).
+    #[must_use]
+    pub const fn id(&self) -> ConnectionId {
+        self.id
     }
 
     /// The state of the connection, as a page sees it in `readyState`.
@@ -142,7 +171,8 @@ impl<'a> Context<'a> {
         if waiting < self.outbox_bytes_max || self.protocol.is_close_sent() {
             return Ok(());
         }
-        *self.refused = true;
+        self.rates.marks.set(Mark::Refused);
+        self.counts.messages_refused += 1;
         Err(SendError::OutboxFull { waiting, limit: self.outbox_bytes_max })
     }
 }

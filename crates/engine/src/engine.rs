@@ -11,21 +11,24 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use gannet_driver::{
-    DescriptorPlan, EpollDriver, EpollParts, ListenOptions, OwnDescriptors, PlanRequest, Tables, Waker,
-    available_descriptors, close_in_this_table, part_with_own_table, plan_descriptors,
+    DescriptorPlan, Driver, EpollDriver, EpollParts, ListenOptions, OwnDescriptors, PlanRequest, Tables,
+    Waker, available_descriptors, close_in_this_table, part_with_own_table, plan_descriptors,
     raise_descriptor_limit,
 };
 
 use crate::config::{Backend, Config};
 use crate::error::Error;
 use crate::handler::Handler;
-use crate::shard::{Shard, ShardStatus};
-use crate::shared::{Shared, Summary};
+use crate::remote::{Mailbox, Remote};
+use crate::shard::{Place, Shard, ShardStatus};
+use crate::shared::{Drain, Shared, Summary};
 
 /// What the driver tells a client for which there is not even a slot; the engine's own refusals are written like the
 /// other responses.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
+/// Of so many turns one is timed.
+const TURNS_PER_TIMED: u64 = 16;
 /// Connections over the cap that a shard turns away with patience; the driver turns away what is beyond.
 const REFUSALS_AT_ONCE: usize = 32;
 
@@ -33,6 +36,7 @@ const REFUSALS_AT_ONCE: usize = 32;
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     config: Config,
+    remote: Remote,
 }
 
 impl Builder {
@@ -59,9 +63,16 @@ impl Builder {
 
     /// Replaces all settings.
     #[must_use]
-    pub const fn config(mut self, config: Config) -> Self {
+    pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
+    }
+
+    /// What reaches the connections of the engine from other threads and shards; for handlers to keep. Until the engine runs
+    /// it takes nothing.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        self.remote.clone()
     }
 
     /// Starts the shards. `make_handler` is called once per shard, on its thread, with the number of the shard.
@@ -85,13 +96,15 @@ impl Builder {
         })?;
         let parts = open_parts(&config, plan.shards)?;
         let local_addr = parts[0].local_addr();
-        let shared = Arc::new(Shared::new(plan.connections_max));
+        let shared = Arc::new(Shared::new(plan.connections_max, &config));
         let wakers: Vec<Waker> = parts.iter().map(EpollParts::waker).collect();
+        self.remote.open(wakers.iter().cloned().map(open_mailbox).collect());
         let mut engine = Engine {
             local_addr,
             plan,
             backend: Backend::Epoll,
             stop: StopHandle { shared, wakers },
+            remote: self.remote,
             threads: Vec::new(),
         };
         engine.start_shards(parts, &config, Arc::new(make_handler))?;
@@ -111,6 +124,12 @@ fn open_parts(config: &Config, shards: usize) -> Result<Vec<EpollParts>, Error> 
     Ok(parts)
 }
 
+/// The mailbox of the shard that `waker` wakes.
+fn open_mailbox(waker: Waker) -> Arc<Mailbox> {
+    // It fails only when the shard has ended already.
+    Arc::new(Mailbox::new(move || drop(waker.wake())))
+}
+
 /// With `SO_REUSEPORT` a second server of the same user would silently take half of the connections; a plain bind shows
 /// whether the port is free.
 fn refuse_port_in_use(address: SocketAddr) -> Result<(), Error> {
@@ -127,6 +146,7 @@ pub struct Engine {
     plan: DescriptorPlan,
     backend: Backend,
     stop: StopHandle,
+    remote: Remote,
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
@@ -138,10 +158,38 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Stops accepting and closes every connection with 1001; the engine ends when all are gone, at the latest at its
-    /// drain deadline. Calling it again changes nothing.
+    /// Closes every connection with 1001 at once; the engine ends when all are gone, at the latest at its drain deadline.
+    /// Calling it again changes nothing.
     pub fn stop(&self) {
-        self.shared.stop();
+        self.drain(Drain::default());
+    }
+
+    /// Ends the engine: new requests are answered 503, the open connections are closed over the window, and what is left at
+    /// [`Config::drain_timeout_ms`] after it is cut. The first call counts.
+    pub fn drain(&self, drain: Drain) {
+        self.shared.drain(drain);
+        self.wake();
+    }
+
+    /// Ends the engine now: every connection is reset.
+    pub fn cut(&self) {
+        self.shared.cut();
+        self.wake();
+    }
+
+    /// Whether the engine was told to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining().is_some()
+    }
+
+    /// Whether new connections are refused because there are as many as there may be.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.is_full()
+    }
+
+    fn wake(&self) {
         for waker in &self.wakers {
             // It fails only when the shard has ended already.
             waker.wake().ok();
@@ -198,6 +246,12 @@ impl Engine {
         self.stop.summary()
     }
 
+    /// What reaches the connections from other threads.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        self.remote.clone()
+    }
+
     /// See [`StopHandle::stop`].
     pub fn stop(&self) {
         self.stop.stop();
@@ -244,12 +298,18 @@ impl Engine {
                 .filter(|(other, _)| *other != shard)
                 .map(|(_, own)| *own)
                 .collect();
+            let place = Place {
+                number: shard,
+                shards: self.plan.shards,
+                config: config.clone(),
+                shared: self.stop.shared.clone(),
+                mailbox: self.remote.mailbox_of(shard),
+            };
             let thread = ShardThread {
-                shard,
+                place,
                 parts,
                 not_mine: (self.plan.tables == Tables::PerShard).then_some(not_mine),
                 options: options.clone(),
-                config: config.clone(),
                 stop: self.stop.clone(),
                 parted: parted.clone(),
             };
@@ -279,12 +339,11 @@ impl Engine {
 
 /// What the thread of a shard is given.
 struct ShardThread {
-    shard: usize,
+    place: Place,
     parts: EpollParts,
     /// The descriptors of the other shards, if this one is to have its own table.
     not_mine: Option<Vec<OwnDescriptors>>,
     options: ListenOptions,
-    config: Arc<Config>,
     stop: StopHandle,
     /// Told the number of the shard and how parting the descriptor tables went.
     parted: mpsc::Sender<(usize, io::Result<()>)>,
@@ -292,23 +351,35 @@ struct ShardThread {
 
 impl ShardThread {
     fn run<H: Handler>(self, make_handler: impl FnOnce() -> H) -> io::Result<()> {
-        let Self { shard, parts, not_mine, options, config, stop, parted } = self;
+        let Self { place, parts, not_mine, options, stop, parted } = self;
         // A shard that ends early takes the others with it: half an engine is never left running unnoticed.
         let _stop_the_others = StopOnDrop(&stop);
         let own_table = not_mine.map_or(Ok(()), |not_mine| part_with_own_table(&not_mine));
         let failed = own_table.is_err();
-        parted.send((shard, own_table)).ok();
+        parted.send((place.number, own_table)).ok();
         drop(parted);
         if failed {
             return Ok(());
         }
         let driver = EpollDriver::new(parts, options);
-        let mut shard = Shard::new(driver, make_handler(), config, stop.shared.clone(), Instant::now());
-        while shard.turn(Instant::now()) == ShardStatus::Running {
-            shard.reap()?;
-        }
-        Ok(())
+        run(Shard::new(driver, make_handler(), place, Instant::now()))
     }
+}
+
+/// The event loop. One turn of [`TURNS_PER_TIMED`] is timed, as a look at the clock costs a small turn one hundredth.
+fn run<D: Driver, H: Handler>(mut shard: Shard<D, H>) -> io::Result<()> {
+    for turn in 0_u64.. {
+        let start = Instant::now();
+        let status = shard.turn(start);
+        if turn.is_multiple_of(TURNS_PER_TIMED) {
+            shard.count_turn_time(start.elapsed());
+        }
+        if status == ShardStatus::Finished {
+            break;
+        }
+        shard.reap()?;
+    }
+    Ok(())
 }
 
 struct StopOnDrop<'a>(&'a StopHandle);

@@ -57,10 +57,11 @@ mod tests {
     use std::panic::resume_unwind;
 
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn a_panic_is_counted_and_the_handler_is_called_again() {
-        let shared = Arc::new(Shared::new(1));
+        let shared = Arc::new(Shared::new(1, &Config::default()));
         let mut guard = Guard::new(0, shared.clone());
         let panicked = guard.call(|calls| {
             *calls += 1;

@@ -1,14 +1,19 @@
 //! What a user of the engine writes: a [`Handler`], and what its calls are given.
 //!
-//! Invariant: for each connection the calls come in the order `on_upgrade`, `on_open`, any number of `on_message` and
+//! Invariant: for each connection the calls come in the order `on_upgrade` (or `on_http` alone), `on_open`, any number of `on_message` and
 //! `on_drain`, `on_close`; `on_close` exactly once for each `on_open`, and nothing after it.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 
 use gannet_driver::PeerAddress;
 use gannet_proto::{CloseCode, Message};
 
 use crate::context::Context;
+use crate::forwarded::Trust;
+use crate::http::HttpResponse;
+use crate::inspect::Description;
+use crate::remote::ConnectionId;
 
 /// The application behind a shard. Every shard has its own, made on its own thread, so it needs no locks.
 ///
@@ -30,6 +35,13 @@ pub trait Handler {
     /// Decides on an upgrade request (RFC 6455 §4.2.2).
     fn on_upgrade(&mut self, request: &Request<'_>) -> Upgrade<Self::State>;
 
+    /// Answers a GET or HEAD without a body that asks for no upgrade to `websocket`; the connection closes after it. Default:
+    /// 426.
+    fn on_http(&mut self, request: &Request<'_>) -> HttpResponse {
+        let _ = request;
+        HttpResponse::upgrade_required()
+    }
+
     /// The connection is open; what is sent here leaves together with the response.
     fn on_open(&mut self, context: &mut Context<'_>, state: &mut Self::State) {
         let _ = (context, state);
@@ -48,24 +60,60 @@ pub trait Handler {
     fn on_close(&mut self, state: Self::State, closed: &Closed<'_>) {
         let _ = (state, closed);
     }
+
+    /// What [`Remote::connections`](crate::Remote::connections) tells of a connection. Default: nothing.
+    fn describe<'a>(&'a self, state: &'a Self::State) -> Description<'a> {
+        let _ = state;
+        Description::default()
+    }
 }
 
-/// An upgrade request and who sent it.
+/// A request and who sent it.
 #[derive(Debug)]
 pub struct Request<'a> {
     head: gannet_proto::handshake::Request<'a>,
-    peer: PeerAddress,
+    origin: Origination<'a>,
+}
+
+/// Where a request came in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origination<'a> {
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: PeerAddress,
+    /// Whether the listener speaks TLS.
+    pub(crate) is_tls: bool,
+    pub(crate) trust: Trust<'a>,
 }
 
 impl<'a> Request<'a> {
-    pub(crate) const fn new(head: gannet_proto::handshake::Request<'a>, peer: PeerAddress) -> Self {
-        Self { head, peer }
+    pub(crate) const fn new(head: gannet_proto::handshake::Request<'a>, origin: Origination<'a>) -> Self {
+        Self { head, origin }
+    }
+
+    /// The name of the connection.
+    #[must_use]
+    pub const fn id(&self) -> ConnectionId {
+        self.origin.id
     }
 
     /// The remote end of the connection: of the socket, or the one that a trusted proxy names in a PROXY header.
     #[must_use]
     pub const fn peer(&self) -> PeerAddress {
-        self.peer
+        self.origin.peer
+    }
+
+    /// The address of the client: of [`peer`](Self::peer), or, if that is one of
+    /// [`Config::trusted_proxies`](crate::Config::trusted_proxies), the last hop before them. `None` over a Unix socket
+    /// whose peer does not say.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        self.origin.trust.client(self.origin.peer, &self.head)
+    }
+
+    /// Whether the client came over TLS: to us, or to a trusted proxy that says so.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.origin.is_tls || self.origin.trust.is_secure(self.origin.peer, &self.head)
     }
 
     /// The first of `ours` that the client offers as well: what to hand to [`Upgrade::with_subprotocol`]. `None` if there

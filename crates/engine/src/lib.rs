@@ -42,17 +42,23 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+mod admission;
 mod compression;
 mod config;
 mod connection;
 mod context;
 mod engine;
 mod error;
+mod forwarded;
 mod guard;
 mod handler;
+mod http;
+mod inspect;
+pub mod metrics;
 mod origins;
 mod outbox;
 mod rates;
+mod remote;
 mod shard;
 mod shared;
 #[cfg(any(test, feature = "sim"))]
@@ -60,12 +66,16 @@ pub mod sim;
 mod timers;
 
 pub use compression::Compression;
-pub use config::{Backend, Config, ConfigError, OutboxPolicy};
+pub use config::{Backend, Config, ConfigError, OutboxPolicy, RatePolicy};
 pub use context::{Context, SendError};
 pub use engine::{Builder, Engine, StopHandle};
 pub use error::Error;
+pub use forwarded::ForwardedHeader;
 pub use gannet_driver::{LimitError, PeerAddress};
 pub use gannet_proto::{CloseCode, Message, MessageKind, Payload, ReadyState};
 pub use handler::{Accept, Closed, Handler, Reject, Request, Upgrade};
+pub use http::HttpResponse;
+pub use inspect::{ConnectionInfo, Description, Inspect, SortBy};
 pub use origins::{OriginError, Origins};
-pub use shared::Summary;
+pub use remote::{ConnectionId, ConnectionIdError, Outgoing, Remote, RemoteError};
+pub use shared::{Drain, Summary};

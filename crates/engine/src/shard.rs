@@ -4,8 +4,11 @@
 //! reads a clock, so on the simulated driver a whole shard runs in virtual time. Everything that one completion causes
 //! leaves in one send.
 
+mod drain;
 mod lifecycle;
 mod opening;
+mod outside;
+mod pressure;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +22,15 @@ use gannet_driver::{Completion, Driver, ReceiveEnd, Token};
 use gannet_proto::Codec;
 
 use crate::config::Config;
-use crate::connection::{Connections, End, Phase, Served};
+use crate::connection::{Account, Caller, Connections, End, Phase, Served, Session};
+use crate::context::Context;
 use crate::guard::Guard;
 use crate::handler::Handler;
-use crate::shared::Shared;
+use crate::metrics::Counts;
+use crate::outbox::{Broken, Outbox};
+use crate::rates::{Gate, Mark};
+use crate::remote::{ConnectionId, Mailbox};
+use crate::shared::{Drain, Shared};
 use crate::timers::{Clock, Sweep};
 
 /// Whether a shard has more to do.
@@ -38,10 +46,25 @@ pub(crate) enum ShardStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Serving,
-    /// Stopped: no new connections, the open ones are closing.
+    /// Told to end: new requests are refused, the open connections are being closed.
     Draining {
+        drain: Drain,
         since_ms: u32,
+        /// The first slot whose connection was not closed yet.
+        cursor: usize,
     },
+}
+
+/// What a shard shares with the others of its engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Its number, from 0.
+    pub(crate) number: usize,
+    /// How many there are.
+    pub(crate) shards: usize,
+    pub(crate) config: Arc<Config>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 /// One event loop with its connections.
@@ -52,10 +75,20 @@ pub(crate) struct Shard<D, H: Handler> {
     connections: Connections<H::State>,
     /// Connections refused because the engine is full. They are not counted, so they take nobody's place.
     over_cap: HashSet<Token>,
+    number: u32,
     config: Arc<Config>,
     /// The limits of messages and the state of their compression, for all connections.
     codec: Codec,
     shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    counts: Counts,
+    /// When the counts were published.
+    published_ms: u32,
+    /// What waits in outboxes and unfinished messages.
+    account: Account,
+    /// The part of it that the other shards know of.
+    shared_bytes: usize,
+    gate: Gate,
     /// Where frames are put together that do not leave from the received bytes. Empty between completions.
     cork: Vec<u8>,
     /// Connections for which a message was refused although everything left at once: no completion will tell, so their
@@ -68,16 +101,24 @@ pub(crate) struct Shard<D, H: Handler> {
 
 impl<D: Driver, H: Handler> Shard<D, H> {
     /// A shard that starts its clock at `now`.
-    pub(crate) fn new(driver: D, handler: H, config: Arc<Config>, shared: Arc<Shared>, now: Instant) -> Self {
-        let codec = Codec::new(config.to_protocol());
+    pub(crate) fn new(driver: D, handler: H, place: Place, now: Instant) -> Self {
+        let Place { number, shards, config, shared, mailbox } = place;
+        let handshakes_per_s = config.handshakes_per_s_max.div_ceil(shards as u32);
         Self {
             driver,
             handler: Guard::new(handler, shared.clone()),
             connections: Connections::new(),
             over_cap: HashSet::new(),
+            number: number as u32,
+            codec: Codec::new(config.to_protocol()),
             config,
-            codec,
             shared,
+            mailbox,
+            counts: Counts::default(),
+            published_ms: 0,
+            account: Account::default(),
+            shared_bytes: 0,
+            gate: Gate::new(handshakes_per_s),
             cork: Vec::new(),
             drained: Vec::new(),
             clock: Clock::new(now),
@@ -100,21 +141,47 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         if !self.drained.is_empty() {
             return Some(Duration::ZERO);
         }
-        (self.connections.len() > 0 || self.stage != Stage::Serving)
-            .then(|| self.sweep.wait(self.clock.now_ms(), self.connections.slots()))
+        let wait = || self.sweep.wait(self.clock.now_ms(), self.connections.slots());
+        match self.stage {
+            Stage::Serving => (self.connections.len() > 0).then(wait),
+            Stage::Draining { .. } => Some(wait().min(drain::STEP)),
+        }
     }
 
     /// Handles everything that was reaped, then the timers.
     pub(crate) fn turn(&mut self, now: Instant) -> ShardStatus {
         self.clock.advance(now);
         self.call_drained();
+        self.take_mail();
         while let Some(completion) = self.driver.poll_completion() {
             self.on_completion(completion);
         }
         for slot in self.sweep.due(self.clock.now_ms(), self.connections.slots()) {
             self.expire(slot);
         }
-        self.drain()
+        self.relieve();
+        let status = self.drain();
+        self.publish();
+        status
+    }
+
+    /// Tells how long a turn took; not every turn is timed.
+    pub(crate) fn count_turn_time(&mut self, time: Duration) {
+        self.counts.count_turn_time(time);
+    }
+
+    /// Lets others read the counts, at most once in a millisecond, and always before the shard may sleep for long.
+    fn publish(&mut self) {
+        self.counts.turns += 1;
+        let now_ms = self.clock.now_ms();
+        if now_ms == self.published_ms && self.connections.len() > 0 {
+            return;
+        }
+        self.published_ms = now_ms;
+        self.counts.connections = self.connections.len() as u64;
+        self.counts.buffered_bytes = self.account.bytes() as u64;
+        self.counts.take_driver(self.driver.counters());
+        self.mailbox.counts.set(&self.counts);
     }
 
     fn on_completion(&mut self, completion: Completion) {
@@ -125,8 +192,8 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Completion::PeerNamed { token, peer } => self.on_peer_named(token, peer),
             Completion::ReceiveEnded { token, end } => self.on_receive_ended(token, end),
             Completion::Closed { token } => {
-                if self.connections.remove(token).is_some() && !self.over_cap.remove(&token) {
-                    self.shared.connection_closed();
+                if self.connections.remove(token).is_some() {
+                    self.leave(token);
                 }
             }
             Completion::Woken => {}
@@ -140,19 +207,45 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Phase::Open(session) => {
                 if session.is_open() {
                     entry.since_ms = now_ms;
-                    session.awaiting_pong = false;
+                    session.rates.marks.clear(Mark::AwaitingPong);
                 }
-                let tail = session.begin_receive(now_ms);
+                let tail = session.take_tail();
                 let bytes = self.driver.received(&tail);
-                let handler = &mut self.handler;
-                let served =
-                    session.serve(handler, &self.config, &mut self.codec, now_ms, &mut self.cork, bytes);
+                let arrived = bytes.len() - tail.len();
+                let caller = Caller {
+                    handler: &mut self.handler,
+                    config: &self.config,
+                    codec: &mut self.codec,
+                    counts: &mut self.counts,
+                    id: ConnectionId::new(self.number, token),
+                    now_ms,
+                };
+                let served = session.serve(caller, &mut self.cork, bytes, arrived);
                 self.finish(token, served);
             }
             Phase::Handshaking { .. } => self.on_head(token),
             Phase::Ending(_) => self.discard(token),
             Phase::Vacant | Phase::Closing => {}
         }
+    }
+
+    /// Calls the handler for an open session; what it sends is in the cork.
+    fn call(
+        &mut self,
+        token: Token,
+        call: impl FnOnce(&mut H, &mut Context<'_>, &mut H::State),
+    ) -> Option<Served> {
+        let Phase::Open(session) = &mut self.connections.get_mut(token)?.phase else { return None };
+        let caller = Caller {
+            handler: &mut self.handler,
+            config: &self.config,
+            codec: &mut self.codec,
+            counts: &mut self.counts,
+            id: ConnectionId::new(self.number, token),
+            now_ms: self.clock.now_ms(),
+        };
+        let end = session.call(caller, &mut self.cork, call);
+        Some(Served { replies: 0..0, end })
     }
 
     /// Sends what serving left, and acts on how it ended.
@@ -166,57 +259,74 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         }
     }
 
-    /// Hands the replies of this completion to the driver, in one send.
+    /// Hands the replies of this completion to the driver, in one send, and pauses a connection that is ahead of its peer
+    /// or of its limits.
     #[inline]
-    fn flush(&mut self, token: Token, replies: Range<usize>) -> Result<(), crate::outbox::Broken> {
+    fn flush(&mut self, token: Token, replies: Range<usize>) -> Result<(), Broken> {
         let Some(entry) = self.connections.get_mut(token) else { return Ok(()) };
         let rare = match &mut entry.phase {
             Phase::Open(session) => &mut session.rare,
             Phase::Ending(ending) => &mut ending.rare,
             _ => return Ok(()),
         };
-        if replies.is_empty() && self.cork.is_empty() {
-            return Ok(());
-        }
-        let mut fresh = crate::outbox::Outbox::default();
-        let outbox = rare.as_mut().map_or(&mut fresh, |rare| &mut rare.outbox);
-        outbox.send(&mut self.driver, token, replies, &mut self.cork)?;
-        let waiting = outbox.bytes();
-        if !fresh.is_empty() {
-            rare.get_or_insert_default().outbox = fresh;
+        if !replies.is_empty() || !self.cork.is_empty() {
+            self.counts.bytes_sent += (replies.len() + self.cork.len()) as u64;
+            let mut fresh = Outbox::default();
+            let outbox = rare.as_mut().map_or(&mut fresh, |rare| &mut rare.outbox);
+            outbox.send(&mut self.driver, token, replies, &mut self.cork)?;
+            if !fresh.is_empty() {
+                rare.get_or_insert_default().outbox = fresh;
+            }
         }
         let Phase::Open(session) = &mut entry.phase else { return Ok(()) };
-        if waiting >= self.config.outbox_pause_bytes && !session.paused {
-            session.paused = true;
-            self.driver.pause_receive(token);
+        if session.rare.is_some() {
+            session.charge(&self.account);
+            if session.outbox_bytes() >= self.config.outbox_pause_bytes
+                && !session.rates.marks.is(Mark::OutboxPaused)
+            {
+                pause(&mut self.driver, token, session, Mark::OutboxPaused);
+            }
         }
-        if waiting == 0 && session.refused {
+        if session.rates.marks.is(Mark::Refused) && session.outbox_bytes() == 0 {
             self.drained.push(token);
+        }
+        if session.rates.is_used_up(&self.config) && !session.rates.marks.is(Mark::RatePaused) {
+            self.counts.rate_pauses += 1;
+            pause(&mut self.driver, token, session, Mark::RatePaused);
         }
         Ok(())
     }
 
     fn on_sent(&mut self, token: Token, buffer: Vec<u8>, sent: Result<usize, io::ErrorKind>) {
+        let now_ms = self.clock.now_ms();
         let Some(entry) = self.connections.get_mut(token) else { return };
         let rare = match &mut entry.phase {
             Phase::Open(session) => {
                 if session.is_open() {
-                    entry.since_ms = self.clock.now_ms();
+                    entry.since_ms = now_ms;
                 }
                 &mut session.rare
             }
-            Phase::Ending(ending) => &mut ending.rare,
+            Phase::Ending(ending) => {
+                if ending.is_download {
+                    entry.since_ms = now_ms;
+                }
+                &mut ending.rare
+            }
             _ => return,
         };
         let Some(outbox) = rare.as_mut().map(|rare| &mut rare.outbox) else { return };
-        let sent = sent.map_err(|_| crate::outbox::Broken);
+        let sent = sent.map_err(|_| Broken);
         if sent.and_then(|sent| outbox.on_sent(&mut self.driver, token, buffer, sent)).is_err() {
             self.end_session(token, End::lost());
             self.close(token);
             return;
         }
         let waiting = outbox.bytes();
-        if waiting == 0 && rare.as_ref().is_some_and(|rare| rare.tail.is_empty()) {
+        if let Some(rare) = rare.as_mut().filter(|_| waiting == 0) {
+            rare.waiters.clear();
+        }
+        if rare.as_ref().is_some_and(|rare| rare.is_empty()) {
             *rare = None;
         }
         if matches!(entry.phase, Phase::Ending(_)) {
@@ -228,19 +338,18 @@ impl<D: Driver, H: Handler> Shard<D, H> {
 
     /// An open connection has sent some of what waited.
     fn after_progress(&mut self, token: Token, waiting: usize) {
+        let now_ms = self.clock.now_ms();
         let Some(entry) = self.connections.get_mut(token) else { return };
         let Phase::Open(session) = &mut entry.phase else { return };
-        if session.paused && waiting < self.config.outbox_pause_bytes {
-            session.paused = false;
-            // While nothing was received the peer could not finish its message.
-            session.message_since_ms = self.clock.now_ms();
-            self.driver.resume_receive(token);
+        session.charge(&self.account);
+        if session.rates.marks.is(Mark::OutboxPaused) && waiting < self.config.outbox_pause_bytes {
+            resume(&mut self.driver, token, session, Mark::OutboxPaused, now_ms);
         }
         if waiting == 0 {
-            session.refused = false;
-            let end =
-                session.call(&mut self.handler, &self.config, &mut self.codec, &mut self.cork, H::on_drain);
-            self.finish(token, Served { replies: 0..0, end });
+            session.rates.marks.clear(Mark::Refused);
+            if let Some(served) = self.call(token, H::on_drain) {
+                self.finish(token, served);
+            }
         }
     }
 
@@ -250,7 +359,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             let Some(entry) = self.connections.get_mut(token) else { continue };
             let Phase::Open(session) = &entry.phase else { continue };
             // Otherwise what has come to wait since then will lead to the call.
-            if session.refused && session.outbox_bytes() == 0 {
+            if session.rates.marks.is(Mark::Refused) && session.outbox_bytes() == 0 {
                 self.after_progress(token, 0);
             }
         }
@@ -268,4 +377,25 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Phase::Vacant | Phase::Closing => {}
         }
     }
+}
+
+/// Receives nothing more from an open connection.
+fn pause<D: Driver, S>(driver: &mut D, token: Token, session: &mut Session<S>, reason: Mark) {
+    if !session.rates.marks.is_paused() {
+        driver.pause_receive(token);
+    }
+    session.rates.marks.set(reason);
+}
+
+/// A reason to receive nothing is gone.
+fn resume<D: Driver, S>(driver: &mut D, token: Token, session: &mut Session<S>, reason: Mark, now_ms: u32) {
+    session.rates.marks.clear(reason);
+    if session.rates.marks.is_paused() {
+        return;
+    }
+    // While nothing was received the peer could not finish its message.
+    if let Some(rare) = &mut session.rare {
+        rare.message_since_ms = rare.message_since_ms.map(|_| now_ms);
+    }
+    driver.resume_receive(token);
 }

@@ -1,15 +1,26 @@
-//! What the shards of one engine share: the stop flag, the connection cap and the counts.
+//! What the shards of one engine share: how it ends, the connection cap, the addresses and the counts.
 //!
 //! Invariant: nothing here is touched per message.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use gannet_proto::CloseCode;
+
+use crate::admission::Admission;
+use crate::config::Config;
 
 /// State shared by all shards.
 #[derive(Debug)]
 pub(crate) struct Shared {
     connections_max: usize,
     connections: AtomicUsize,
-    stopping: AtomicBool,
+    drain: OnceLock<Drain>,
+    cut: AtomicBool,
+    pub(crate) admission: Admission,
+    buffered_bytes: AtomicUsize,
+    drained_cleanly: AtomicU64,
+    drained_cut: AtomicU64,
     sessions_opened: AtomicU64,
     sessions_closed_cleanly: AtomicU64,
     sessions_cut: AtomicU64,
@@ -39,16 +50,43 @@ pub struct Summary {
     pub takeovers_refused: u64,
     /// Calls of a handler that panicked.
     pub handler_panics: u64,
+    /// Connections closed with Close frames both ways since the engine was told to stop.
+    pub drained_cleanly: u64,
+    /// Connections that were lost, failed or cut since then.
+    pub drained_cut: u64,
+}
+
+/// How an engine ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// What the connections are closed with: [`CloseCode::GOING_AWAY`], or [`CloseCode::SERVICE_RESTART`] if they may come
+    /// back at once.
+    pub code: CloseCode,
+    /// The Close frames are spread evenly over so many milliseconds, so that the clients do not all come back together.
+    /// Meanwhile new requests are answered 503.
+    pub window_ms: u32,
+}
+
+impl Default for Drain {
+    /// 1001, all at once.
+    fn default() -> Self {
+        Self { code: CloseCode::GOING_AWAY, window_ms: 0 }
+    }
 }
 
 impl Shared {
     /// Shared state for at most `connections_max` connections.
     #[must_use]
-    pub(crate) const fn new(connections_max: usize) -> Self {
+    pub(crate) fn new(connections_max: usize, config: &Config) -> Self {
         Self {
             connections_max,
             connections: AtomicUsize::new(0),
-            stopping: AtomicBool::new(false),
+            drain: OnceLock::new(),
+            cut: AtomicBool::new(false),
+            admission: Admission::new(config.connections_per_address_max, config.connections_per_prefix_max),
+            buffered_bytes: AtomicUsize::new(0),
+            drained_cleanly: AtomicU64::new(0),
+            drained_cut: AtomicU64::new(0),
             sessions_opened: AtomicU64::new(0),
             sessions_closed_cleanly: AtomicU64::new(0),
             sessions_cut: AtomicU64::new(0),
@@ -76,6 +114,26 @@ impl Shared {
     pub(crate) fn session_closed(&self, was_clean: bool) {
         let count = if was_clean { &self.sessions_closed_cleanly } else { &self.sessions_cut };
         count.fetch_add(1, Ordering::Relaxed);
+        if self.drain.get().is_some() {
+            let count = if was_clean { &self.drained_cleanly } else { &self.drained_cut };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The bytes that wait in one shard were `before` and are `now`; gives those of all shards.
+    pub(crate) fn change_buffered(&self, before: usize, now: usize) -> usize {
+        // Wrapping, as the sum of all differences is never negative.
+        let difference = now.wrapping_sub(before);
+        self.buffered_bytes.fetch_add(difference, Ordering::Relaxed).wrapping_add(difference)
+    }
+
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no place for another connection.
+    pub(crate) fn is_full(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) >= self.connections_max
     }
 
     pub(crate) fn handshake_refused(&self) {
@@ -102,13 +160,24 @@ impl Shared {
         self.handler_panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Tells every shard to stop; they notice in their next turn.
-    pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+    /// Tells every shard to end so; they notice in their next turn. The first word counts.
+    pub(crate) fn drain(&self, drain: Drain) {
+        self.drain.set(drain).ok();
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+    /// How the engine ends, once it was told to.
+    pub(crate) fn draining(&self) -> Option<Drain> {
+        self.drain.get().copied()
+    }
+
+    /// Tells every shard to end now.
+    pub(crate) fn cut(&self) {
+        self.drain(Drain::default());
+        self.cut.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 
     /// The counts so far.
@@ -123,6 +192,8 @@ impl Shared {
             window_bytes: self.window_bytes.load(Ordering::Relaxed),
             takeovers_refused: self.takeovers_refused.load(Ordering::Relaxed),
             handler_panics: self.handler_panics.load(Ordering::Relaxed),
+            drained_cleanly: self.drained_cleanly.load(Ordering::Relaxed),
+            drained_cut: self.drained_cut.load(Ordering::Relaxed),
         }
     }
 }

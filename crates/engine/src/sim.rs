@@ -40,8 +40,9 @@ use gannet_driver::sim::{SimDriver, simulate};
 
 use crate::config::{Config, ConfigError};
 use crate::handler::Handler;
-use crate::shard::{Shard, ShardStatus};
-use crate::shared::{Shared, Summary};
+use crate::remote::{Mailbox, Remote};
+use crate::shard::{Place, Shard, ShardStatus};
+use crate::shared::{Drain, Shared, Summary};
 
 /// The most virtual time between two turns of [`Simulation::run_for`].
 const TURN: Duration = Duration::from_millis(10);
@@ -50,6 +51,7 @@ const TURN: Duration = Duration::from_millis(10);
 pub struct Simulation<H: Handler> {
     pub(crate) network: Network,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) remote: Remote,
     pub(crate) shard: Shard<SimDriver, H>,
     pub(crate) status: ShardStatus,
     /// The virtual time.
@@ -65,10 +67,15 @@ impl<H: Handler> Simulation<H> {
     pub fn new(config: Config, seed: u64, faults: Faults, handler: H) -> Result<Self, ConfigError> {
         config.validate()?;
         let (driver, network) = simulate(seed, faults);
-        let shared = Arc::new(Shared::new(config.connections_max.unwrap_or(usize::MAX)));
+        let shared = Arc::new(Shared::new(config.connections_max.unwrap_or(usize::MAX), &config));
         let now = Instant::now();
-        let shard = Shard::new(driver, handler, Arc::new(config), shared.clone(), now);
-        Ok(Self { network, shared, shard, status: ShardStatus::Running, now })
+        // Nobody sleeps here.
+        let mailbox = Arc::new(Mailbox::new(|| {}));
+        let remote = Remote::default();
+        remote.open(vec![mailbox.clone()]);
+        let place = Place { number: 0, shards: 1, config: Arc::new(config), shared: shared.clone(), mailbox };
+        let shard = Shard::new(driver, handler, place, now);
+        Ok(Self { network, shared, remote, shard, status: ShardStatus::Running, now })
     }
 
     /// The peers: connecting them, what they send, and what has arrived at them. The engine learns of it in its next turn.
@@ -96,7 +103,19 @@ impl<H: Handler> Simulation<H> {
 
     /// Stops the engine as [`Engine::stop`](crate::Engine::stop) does; it drains in the turns that follow.
     pub fn stop(&self) {
-        self.shared.stop();
+        self.shared.drain(Drain::default());
+    }
+
+    /// Ends the engine as [`StopHandle::drain`](crate::StopHandle::drain) does; it drains in the turns that follow.
+    pub fn drain(&self, drain: Drain) {
+        self.shared.drain(drain);
+    }
+
+    /// Reaches connections as from another thread. What is asked of the engine it does in its next turn, so
+    /// [`Remote::connections`] and [`Remote::send_and_wait`] would wait for ever.
+    #[must_use]
+    pub const fn remote(&self) -> &Remote {
+        &self.remote
     }
 
     /// Whether the engine was stopped and every connection is gone.

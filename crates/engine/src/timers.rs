@@ -16,19 +16,27 @@ const SLOTS_PER_TURN: usize = 4096;
 pub(crate) struct Clock {
     start: Instant,
     now_ms: u32,
+    now_s: u32,
 }
 
 impl Clock {
     pub(crate) const fn new(start: Instant) -> Self {
-        Self { start, now_ms: 0 }
+        Self { start, now_ms: 0, now_s: 0 }
     }
 
     pub(crate) fn advance(&mut self, now: Instant) {
-        self.now_ms = now.saturating_duration_since(self.start).as_millis() as u32;
+        let elapsed = now.saturating_duration_since(self.start);
+        self.now_ms = elapsed.as_millis() as u32;
+        self.now_s = elapsed.as_secs() as u32;
     }
 
     pub(crate) const fn now_ms(&self) -> u32 {
         self.now_ms
+    }
+
+    /// Whole seconds since the shard started; they do not wrap.
+    pub(crate) const fn now_s(&self) -> u32 {
+        self.now_s
     }
 
     pub(crate) const fn elapsed_ms(&self, since_ms: u32) -> u32 {
@@ -71,9 +79,19 @@ impl Sweep {
 /// How long the connection in `slot` may be silent before it is pinged: between three quarters of the interval and all
 /// of it, so that connections that fell silent together are not pinged together.
 pub(crate) fn ping_after_ms(slot: usize, interval_ms: u32) -> u32 {
+    interval_ms - share_ms(slot, interval_ms / 4)
+}
+
+/// How long the connection in `slot` may stay open: between nine tenths of the lifetime and all of it.
+pub(crate) fn close_after_ms(slot: usize, lifetime_ms: u32) -> u32 {
+    lifetime_ms - share_ms(slot, lifetime_ms / 10)
+}
+
+/// A part of `whole_ms` that differs from slot to slot.
+fn share_ms(slot: usize, whole_ms: u32) -> u32 {
     // A multiplicative hash spreads neighbouring slots evenly over 0..1024.
     let phase = (slot as u32).wrapping_mul(0x9e37_79b1) >> 22;
-    interval_ms - (u64::from(interval_ms / 4) * u64::from(phase) / 1024) as u32
+    (u64::from(whole_ms) * u64::from(phase) / 1024) as u32
 }
 
 #[cfg(test)]

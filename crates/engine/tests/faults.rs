@@ -5,7 +5,7 @@ mod support;
 use std::io::Write;
 use std::time::Duration;
 
-use gannet::OutboxPolicy;
+use gannet::{OutboxPolicy, RatePolicy};
 use support::{Client, REQUEST, Seen, Server, masked_frame};
 
 #[test]
@@ -274,7 +274,10 @@ fn a_peer_that_trickles_a_message_is_ended_with_1008() {
 
 #[test]
 fn a_peer_over_the_messages_per_second_is_ended_with_1008() {
-    let server = Server::start(|config| config.messages_per_s_max = Some(100));
+    let server = Server::start(|config| {
+        config.messages_per_s_max = Some(100);
+        config.rate_policy = RatePolicy::Close;
+    });
     let mut bystander = Client::open(server.address());
     let mut flooding = Client::open(server.address());
     flooding.write(&masked_frame(0x82, b"m").repeat(10_000));

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use gannet::sim::{Faults, PeerId, Simulation};
-use gannet::{Compression, Config, OutboxPolicy};
+use gannet::{Compression, Config, OutboxPolicy, RatePolicy};
 use gannet_fuzz::{App, Input, REFUSED_PATH, masked_frame, parse_sent};
 use gannet_proto::Role;
 use libfuzzer_sys::fuzz_target;
@@ -175,6 +175,7 @@ fn config(flags: u8) -> Config {
     (config.message_bytes_max, config.fragments_max, config.message_timeout_ms) = (4096, 8, 300);
     config.control_frames_per_s_max = 20;
     config.messages_per_s_max = (flags & 0x40 != 0).then_some(5);
+    config.rate_policy = RatePolicy::Close;
     (config.outbox_bytes_max, config.outbox_pause_bytes) = (8192, 2048);
     config.compression = match flags >> 2 & 3 {
         0 | 1 => Compression::Off,

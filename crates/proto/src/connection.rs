@@ -171,6 +171,12 @@ impl Connection {
         self.assembly().is_some()
     }
 
+    /// Bytes of payload that are kept of a message that is not complete.
+    #[must_use]
+    pub fn assembled_bytes(&self) -> usize {
+        self.assembly().map_or(0, Assembly::len)
+    }
+
     /// Parses `received` up to the next event.
     ///
     /// Contract: *call until it returns nothing, send what was written, keep [`Received::unparsed`].* On the wire

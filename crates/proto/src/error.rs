@@ -107,6 +107,12 @@ pub enum ProtocolError {
         /// The limit per second.
         limit: u32,
     },
+    /// Detected by the engine: more bytes came in one second than it takes.
+    #[error("more than {limit} bytes in one second: send slower")]
+    TooManyBytes {
+        /// The limit per second.
+        limit: u32,
+    },
     /// Detected by the engine: the application failed while it handled an event.
     #[error("internal error: try again later")]
     Internal,
@@ -126,7 +132,8 @@ impl ProtocolError {
             Self::MessageTimeout
             | Self::TooManyFragments { .. }
             | Self::TooManyControlFrames { .. }
-            | Self::TooManyMessages { .. } => CloseCode::POLICY_VIOLATION,
+            | Self::TooManyMessages { .. }
+            | Self::TooManyBytes { .. } => CloseCode::POLICY_VIOLATION,
             Self::Internal => CloseCode::INTERNAL_ERROR,
             _ => CloseCode::PROTOCOL_ERROR,
         }
@@ -196,6 +203,7 @@ mod tests {
             ProtocolError::MessageTimeout,
             ProtocolError::TooManyControlFrames { limit: u32::MAX },
             ProtocolError::TooManyMessages { limit: u32::MAX },
+            ProtocolError::TooManyBytes { limit: u32::MAX },
             ProtocolError::Internal,
         ];
         for error in errors {

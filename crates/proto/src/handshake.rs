@@ -108,6 +108,9 @@ pub enum HandshakeError {
     /// Detected by the engine: the head did not arrive in time.
     #[error("request head did not arrive in time: send it faster")]
     RequestTimeout,
+    /// Detected by the engine: the address, or its network, has as many connections as it may.
+    #[error("too many connections from this address or its network: close some, or try again later")]
+    TooManyFromAddress,
     /// Detected by the engine: no more connections are taken now.
     #[error("no more connections are taken now: try again later")]
     Unavailable,
@@ -122,6 +125,7 @@ impl HandshakeError {
             Self::RequestTimeout => 408,
             Self::TargetTooLong { .. } => 414,
             Self::NotAnUpgrade | Self::UnsupportedVersion => 426,
+            Self::TooManyFromAddress => 429,
             Self::HeadTooLarge { .. } | Self::TooManyHeaderFields { .. } => 431,
             Self::Unavailable => 503,
             Self::UnsupportedHttpVersion => 505,

@@ -1,13 +1,16 @@
-//! How connections of a shard end: closing, lingering, deadlines and the drain.
+//! How connections of a shard end: closing, lingering and deadlines.
+//!
+//! Invariant: `on_close` is called once for each session, and the socket is closed only when the peer has had its time.
 
 use gannet_driver::{CloseMode, Driver, ReceiveEnd, Token};
 use gannet_proto::handshake::HandshakeError;
 use gannet_proto::{CloseCode, ProtocolError, ReadyState};
 
-use super::{Shard, ShardStatus, Stage};
+use super::{Shard, resume};
 use crate::connection::{End, Ending, Phase, Served};
 use crate::handler::Handler;
-use crate::timers::ping_after_ms;
+use crate::rates::Mark;
+use crate::timers::{close_after_ms, ping_after_ms};
 
 /// After our end of the stream, the peer's is awaited so long, so that closing the socket does not reset what the peer
 /// has not read yet.
@@ -25,6 +28,10 @@ enum Due {
     MessageTimeout,
     /// The peer is silent: ask whether it is there.
     Ping,
+    /// The second is over for which nothing more was received.
+    NextSecond,
+    /// The connection was open as long as it may.
+    LifetimeOver,
     /// The peer did not answer, did not close or did not read: it is cut.
     Cut,
     /// The peer had its time to end the stream.
@@ -38,16 +45,19 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         let Phase::Open(_) = entry.phase else { return };
         let ending = Phase::Ending(Ending::default());
         let Phase::Open(session) = std::mem::replace(&mut entry.phase, ending) else { return };
+        let is_paused = session.rates.marks.is_paused();
         if let Phase::Ending(ending) = &mut entry.phase {
             ending.rare = session.rare;
         }
         entry.since_ms = self.clock.now_ms();
         self.shared.session_closed(end.was_clean());
+        self.counts.sessions -= 1;
+        self.counts.count_close(end.code());
         let compression = session.protocol.compression();
         self.shared.release_windows(compression.map_or(0, |deflate| deflate.window_bytes()));
         // A panic was counted; the session is over anyway.
         self.handler.call(|handler| handler.on_close(session.state, &end.as_closed())).ok();
-        if session.paused {
+        if is_paused {
             // What still comes is thrown away, but the end of the stream has to be seen.
             self.driver.resume_receive(token);
         }
@@ -101,6 +111,11 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         self.close_with(token, CloseMode::Orderly);
     }
 
+    /// Resets the connection: what was not delivered yet is lost.
+    pub(super) fn reset(&mut self, token: Token) {
+        self.close_with(token, CloseMode::Reset);
+    }
+
     fn close_with(&mut self, token: Token, mode: CloseMode) {
         let Some(entry) = self.connections.get_mut(token) else { return };
         if !matches!(entry.phase, Phase::Closing) {
@@ -117,9 +132,11 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Due::HandshakeTimeout => self.refuse(token, HandshakeError::RequestTimeout),
             Due::MessageTimeout => self.fail(token, ProtocolError::MessageTimeout),
             Due::Ping => self.ping(token),
+            Due::NextSecond => self.next_second(token),
+            Due::LifetimeOver => self.close_for_age(token),
             Due::Cut => {
                 self.end_session(token, End::lost());
-                self.close_with(token, CloseMode::Reset);
+                self.reset(token);
             }
             Due::LingerOver => self.close(token),
         }
@@ -127,6 +144,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
 
     fn due(&self, slot: usize) -> Option<(Token, Due)> {
         let (token, entry) = self.connections.at_slot(slot)?;
+        let now_ms = self.clock.now_ms();
         let elapsed_ms = self.clock.elapsed_ms(entry.since_ms);
         let config = &self.config;
         let due = match &entry.phase {
@@ -134,23 +152,26 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             Phase::Open(session) if session.protocol.ready_state() == ReadyState::Closing => {
                 if elapsed_ms >= config.close_timeout_ms { Due::Cut } else { Due::Nothing }
             }
-            Phase::Open(session) if session.paused => {
+            Phase::Open(session)
+                if session.rates.marks.is(Mark::RatePaused) && session.rates.is_over(now_ms) =>
+            {
+                Due::NextSecond
+            }
+            Phase::Open(session) if session.rates.marks.is(Mark::OutboxPaused) => {
                 // A ping would wait behind what the peer does not read, so it has the time of both.
                 let silence_ms_max = config.ping_interval_ms.saturating_add(config.pong_timeout_ms);
                 if elapsed_ms >= silence_ms_max { Due::Cut } else { Due::Nothing }
             }
             Phase::Open(session)
-                if session.is_message_begun()
-                    && self.clock.elapsed_ms(session.message_since_ms) >= config.message_timeout_ms =>
+                if session
+                    .message_since_ms()
+                    .is_some_and(|since_ms| self.clock.elapsed_ms(since_ms) >= config.message_timeout_ms) =>
             {
                 Due::MessageTimeout
             }
-            Phase::Open(session) if session.awaiting_pong => {
-                if elapsed_ms >= config.pong_timeout_ms {
-                    Due::Cut
-                } else {
-                    Due::Nothing
-                }
+            Phase::Open(session) if self.is_too_old(slot, session.opened_s) => Due::LifetimeOver,
+            Phase::Open(session) if session.rates.marks.is(Mark::AwaitingPong) => {
+                if elapsed_ms >= config.pong_timeout_ms { Due::Cut } else { Due::Nothing }
             }
             Phase::Open(_) if elapsed_ms >= ping_after_ms(slot, config.ping_interval_ms) => Due::Ping,
             Phase::Ending(ending) if ending.write_shut && elapsed_ms >= LINGER_MS => Due::LingerOver,
@@ -158,6 +179,34 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             _ => Due::Nothing,
         };
         Some((token, due))
+    }
+
+    fn is_too_old(&self, slot: usize, opened_s: u32) -> bool {
+        self.config.lifetime_ms.is_some_and(|lifetime_ms| {
+            let age_ms = u64::from(self.clock.now_s().wrapping_sub(opened_s)) * 1000;
+            age_ms >= u64::from(close_after_ms(slot, lifetime_ms))
+        })
+    }
+
+    /// Receives again from a connection that used up a second.
+    fn next_second(&mut self, token: Token) {
+        let now_ms = self.clock.now_ms();
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Open(session) = &mut entry.phase else { return };
+        // It could not show a sign of life.
+        entry.since_ms = now_ms;
+        resume(&mut self.driver, token, session, Mark::RatePaused, now_ms);
+    }
+
+    /// Closes a connection that was open as long as it may.
+    fn close_for_age(&mut self, token: Token) {
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let Phase::Open(session) = &mut entry.phase else { return };
+        let reason = "the connection was open as long as it may: connect again";
+        if session.protocol.close(Some(CloseCode::GOING_AWAY), reason, &mut self.cork).is_ok() {
+            entry.since_ms = self.clock.now_ms();
+            self.finish(token, Served { replies: 0..0, end: None });
+        }
     }
 
     /// Fails an open session for what the timers found.
@@ -171,55 +220,11 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     fn ping(&mut self, token: Token) {
         let Some(entry) = self.connections.get_mut(token) else { return };
         let Phase::Open(session) = &mut entry.phase else { return };
-        session.awaiting_pong = true;
+        session.rates.marks.set(Mark::AwaitingPong);
         entry.since_ms = self.clock.now_ms();
         // It fails only once a Close frame was sent, and then a ping is not due.
         if session.protocol.send_ping(b"", &mut self.cork).is_ok() {
             self.finish(token, Served { replies: 0..0, end: None });
         }
-    }
-
-    /// Once the engine was stopped: no new connections, Close 1001 to the open ones, and an end at the deadline.
-    pub(super) fn drain(&mut self) -> ShardStatus {
-        match self.stage {
-            Stage::Serving if !self.shared.is_stopping() => return ShardStatus::Running,
-            Stage::Serving => {
-                self.stage = Stage::Draining { since_ms: self.clock.now_ms() };
-                self.driver.stop_accepting();
-                self.for_each_connection(Self::go_away);
-            }
-            Stage::Draining { since_ms } => {
-                if self.clock.elapsed_ms(since_ms) >= self.config.drain_timeout_ms {
-                    self.for_each_connection(Self::cut);
-                }
-            }
-        }
-        if self.connections.len() == 0 { ShardStatus::Finished } else { ShardStatus::Running }
-    }
-
-    fn for_each_connection(&mut self, act: impl Fn(&mut Self, Token)) {
-        for slot in 0..self.connections.slots() {
-            if let Some((token, _)) = self.connections.at_slot(slot) {
-                act(self, token);
-            }
-        }
-    }
-
-    fn go_away(&mut self, token: Token) {
-        let Some(entry) = self.connections.get_mut(token) else { return };
-        if let Phase::Handshaking { .. } = entry.phase {
-            return self.refuse(token, HandshakeError::Unavailable);
-        }
-        let Phase::Open(session) = &mut entry.phase else { return };
-        // An error means that the closing handshake was under way already.
-        if session.protocol.close(Some(CloseCode::GOING_AWAY), "", &mut self.cork).is_ok() {
-            entry.since_ms = self.clock.now_ms();
-            self.finish(token, Served { replies: 0..0, end: None });
-        }
-    }
-
-    fn cut(&mut self, token: Token) {
-        self.end_session(token, End::lost());
-        self.close_with(token, CloseMode::Reset);
     }
 }

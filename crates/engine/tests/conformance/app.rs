@@ -62,7 +62,10 @@ impl Setup {
         match self {
             Self::SmallMessages => config.message_bytes_max = SMALL_MESSAGE_BYTES_MAX,
             Self::ShortMessages => config.message_timeout_ms = 200,
-            Self::FewMessages => config.messages_per_s_max = Some(10),
+            Self::FewMessages => {
+                config.messages_per_s_max = Some(10);
+                config.rate_policy = RatePolicy::Close;
+            }
             Self::Compressed => config.compression = Compression::Shared,
             Self::SmallCompressed => {
                 config.compression = Compression::Shared;

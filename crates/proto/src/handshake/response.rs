@@ -58,7 +58,7 @@ pub fn write_accept(
 /// Appends a response that refuses the request to `out`: `status` is 300-599, `body` is plain text.
 ///
 /// The connection must be closed after it (`Connection: close`). The fields that a status demands are added: Allow to
-/// 405, Upgrade and Sec-WebSocket-Version to 426, Retry-After to 503.
+/// 405, Upgrade and Sec-WebSocket-Version to 426, Retry-After to 429 and 503.
 ///
 /// # Errors
 /// A status out of range, or an illegal or reserved header field. Nothing is written then.
@@ -120,7 +120,7 @@ const fn status_fields(status: u16) -> &'static [(&'static str, &'static str)] {
     match status {
         405 => &[("Allow", "GET")],
         426 => &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")],
-        503 => &[("Retry-After", RETRY_AFTER_S)],
+        429 | 503 => &[("Retry-After", RETRY_AFTER_S)],
         _ => &[],
     }
 }

@@ -12,7 +12,7 @@ fn a_stopped_shard_says_1001_or_503_and_finishes_once_all_are_gone() {
     handshaking.write(&request("/")[..50]);
     rig.turn(0);
     rig.turn(0);
-    rig.shared.stop();
+    rig.stop();
     rig.turn(0);
     assert_eq!((open.read_one(), handshaking.read_one()), (Seen::Close(1001), Seen::Status(503)));
     let late = Peer::connect(&rig.network);
@@ -39,7 +39,7 @@ fn peers_that_do_not_go_are_cut_at_the_drain_deadline_of_the_shard() {
     rig.network.set_window(stalled.id, 10);
     stalled.text("/large");
     rig.turn(0);
-    rig.shared.stop();
+    rig.stop();
     rig.turn(0);
     rig.run(9_990);
     assert_eq!((rig.status, rig.network.open_connections()), (ShardStatus::Running, 2));
@@ -56,7 +56,7 @@ fn peers_that_do_not_go_are_cut_at_the_drain_deadline_of_the_shard() {
 fn a_shard_without_connections_finishes_in_the_turn_that_notices_the_stop() {
     let mut rig = Rig::new(|_| {});
     rig.turn(0);
-    rig.shared.stop();
+    rig.stop();
     rig.turn(0);
     assert_eq!(rig.status, ShardStatus::Finished);
 }

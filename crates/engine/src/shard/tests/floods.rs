@@ -2,6 +2,7 @@
 
 use super::peer::{Peer, Seen, frame};
 use super::rig::Rig;
+use crate::config::RatePolicy;
 
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
@@ -80,7 +81,10 @@ fn messages_are_not_limited_unless_asked_for() {
 
 #[test]
 fn exactly_the_messages_of_the_limit_are_delivered_in_each_second_and_one_more_is_answered_1008() {
-    let mut rig = Rig::new(|config| config.messages_per_s_max = Some(10));
+    let mut rig = Rig::new(|config| {
+        config.messages_per_s_max = Some(10);
+        config.rate_policy = RatePolicy::Close;
+    });
     let mut peer = Peer::open(&mut rig, "/");
     for second in 1..=3 {
         // Fragments and control frames are no messages.

@@ -8,7 +8,8 @@ use gannet_driver::sim::{Faults, PeerId};
 
 use super::recorder::{LARGE_MESSAGE_BYTES, Record, Recorder, Records};
 use crate::config::Config;
-use crate::connection::Phase;
+use crate::connection::{Phase, Rare};
+use crate::rates::Mark;
 use crate::sim::Simulation;
 
 pub(super) struct Rig {
@@ -63,7 +64,11 @@ impl Rig {
 
     /// Sessions that are not received from because their outbox is too full.
     pub(super) fn paused(&self) -> usize {
-        self.entries().filter(|phase| matches!(phase, Phase::Open(session) if session.paused)).count()
+        self.entries()
+            .filter(
+                |phase| matches!(phase, Phase::Open(session) if session.rates.marks.is(Mark::OutboxPaused)),
+            )
+            .count()
     }
 
     fn entries(&self) -> impl Iterator<Item = &Phase<super::recorder::State>> {
@@ -91,9 +96,15 @@ impl Rig {
                 "{waiting} bytes in an outbox, more than {outbox_bytes_max}"
             );
             if let Phase::Open(session) = phase {
-                assert_eq!(session.paused, waiting >= self.config.outbox_pause_bytes, "{waiting} bytes wait");
+                let paused = session.rates.marks.is(Mark::OutboxPaused);
+                assert_eq!(paused, waiting >= self.config.outbox_pause_bytes, "{waiting} bytes wait");
+                let is_begun = session.message_since_ms().is_some();
+                assert_eq!(session.rare.is_some(), waiting > 0 || is_begun, "memory is kept for nothing");
                 let tail_bytes = session.rare.as_ref().map_or(0, |rare| rare.tail.len());
-                assert_eq!(session.rare.is_some(), waiting + tail_bytes > 0, "memory is kept for nothing");
+                let is_arriving = session.protocol.is_message_begun() || tail_bytes > 0;
+                assert_eq!(is_begun, is_arriving, "the time of no message");
+                let charged = session.rare.as_ref().map_or(0, |rare| rare.charged_bytes());
+                assert_eq!(charged, waiting + tail_bytes + session.protocol.assembled_bytes());
             }
         }
     }
@@ -117,6 +128,9 @@ impl Rig {
             records.len() - closed(true) - closed(false),
             "sessions without a connection, or the reverse"
         );
+        assert_eq!(self.shard.counts.sessions, open as u64);
+        let charged: usize = self.entries().map(charged_bytes).sum();
+        assert_eq!(self.shard.account.bytes(), charged, "memory that no connection is charged with");
         let with_socket = self.entries().filter(|phase| !matches!(phase, Phase::Closing)).count();
         assert_eq!(with_socket, self.network.open_connections());
         assert_eq!(summary.connections + self.shard.over_cap.len(), self.entries().count());
@@ -124,11 +138,18 @@ impl Rig {
     }
 }
 
+fn rare<S>(phase: &Phase<S>) -> Option<&Rare> {
+    match phase {
+        Phase::Open(session) => session.rare.as_deref(),
+        Phase::Ending(ending) => ending.rare.as_deref(),
+        _ => None,
+    }
+}
+
 fn outbox_bytes<S>(phase: &Phase<S>) -> usize {
-    let rare = match phase {
-        Phase::Open(session) => &session.rare,
-        Phase::Ending(ending) => &ending.rare,
-        _ => &None,
-    };
-    rare.as_ref().map_or(0, |rare| rare.outbox.bytes())
+    rare(phase).map_or(0, |rare| rare.outbox.bytes())
+}
+
+fn charged_bytes<S>(phase: &Phase<S>) -> usize {
+    rare(phase).map_or(0, Rare::charged_bytes)
 }

@@ -241,7 +241,7 @@ impl Simulation {
 
     /// Stops the shard, which has to end at its drain deadline, however the peers behave.
     fn stop(&mut self) {
-        self.rig.shared.stop();
+        self.rig.stop();
         let deadline_ms = self.rig.now_ms + u64::from(self.rig.config.drain_timeout_ms) + 1000;
         while self.rig.status == ShardStatus::Running {
             assert!(self.rig.now_ms < deadline_ms, "the drain has not ended");
