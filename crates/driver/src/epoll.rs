@@ -8,20 +8,20 @@
 //! no connection gets more than one receive per turn.
 
 mod slot;
+mod stats;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::net::TcpListener;
 use mio::{Events, Interest, Poll};
 
+use crate::acceptor::{self, Accepted, Acceptor};
 use crate::buffer::{HEADROOM_BYTES, ReceiveBuffer};
-use crate::listener::{Accepted, Acceptor, ListenOptions, listen};
+use crate::listener::{LISTENERS_MAX, ListenSocket, Listening};
 use crate::slots::{Slots, Token};
 use crate::tables::OwnDescriptors;
 use crate::{CloseMode, Completion, Driver, DriverCounters, SendOutcome, SocketStats};
@@ -29,8 +29,9 @@ use slot::{Flag, Slot};
 
 /// Events taken from the kernel per turn; fewer cost more turns under load.
 const EVENTS_PER_TURN: usize = 1024;
-const LISTENER: mio::Token = mio::Token(usize::MAX);
-const WAKER: mio::Token = mio::Token(usize::MAX - 1);
+/// Whose generation no connection has: see [`Slots`].
+const FIRST_LISTENER: usize = usize::MAX - LISTENERS_MAX;
+const WAKER: mio::Token = mio::Token(usize::MAX);
 
 /// Wakes the driver from another thread.
 #[derive(Debug, Clone)]
@@ -46,34 +47,35 @@ impl Waker {
     }
 }
 
-/// Everything of a driver that has to be opened before descriptor tables part: the listener (so that a port in use is
+/// Everything of a driver that has to be opened before descriptor tables part: the listeners (so that a port in use is
 /// found at start), the poll descriptor and the waker.
 #[derive(Debug)]
 pub struct EpollParts {
     poll: Poll,
     waker: Waker,
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listening: Vec<Listening>,
 }
 
 impl EpollParts {
-    /// Opens the listener, the poll descriptor and the waker.
+    /// Opens the poll descriptor and the waker, and puts the listeners into the poll. A [`Completion::Accepted`] names a
+    /// listener by its index in `sockets`.
     ///
     /// # Errors
-    /// Whatever the kernel says to `bind` and the rest: address in use, no permission, no descriptor left.
-    pub fn open(address: SocketAddr) -> io::Result<Self> {
+    /// Whatever the kernel says: no descriptor left, no memory. [`io::ErrorKind::InvalidInput`] for more than
+    /// [`LISTENERS_MAX`] sockets.
+    pub fn open(sockets: Vec<ListenSocket>) -> io::Result<Self> {
+        if sockets.len() > LISTENERS_MAX {
+            let text =
+                format!("{} listeners, at most {LISTENERS_MAX} allowed; listen on fewer", sockets.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let poll = Poll::new()?;
         let waker = Waker(Arc::new(mio::Waker::new(poll.registry(), WAKER)?));
-        let mut listener = listen(address)?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        let local_addr = listener.local_addr()?;
-        Ok(Self { poll, waker, listener, local_addr })
-    }
-
-    /// The address really bound (a port 0 resolved).
-    #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        let register = |(index, socket): (usize, ListenSocket)| {
+            socket.register(poll.registry(), mio::Token(FIRST_LISTENER + index))
+        };
+        let listening = sockets.into_iter().enumerate().map(register).collect::<io::Result<_>>()?;
+        Ok(Self { poll, waker, listening })
     }
 
     /// A handle that wakes the driver from other threads.
@@ -85,7 +87,7 @@ impl EpollParts {
     /// The descriptors that only the thread of the driver needs.
     #[must_use]
     pub fn descriptors(&self) -> OwnDescriptors {
-        OwnDescriptors([self.poll.as_raw_fd(), self.listener.as_raw_fd()])
+        OwnDescriptors(acceptor::descriptors(&self.listening).chain([self.poll.as_raw_fd()]).collect())
     }
 }
 
@@ -108,14 +110,15 @@ pub struct EpollDriver {
 }
 
 impl EpollDriver {
-    /// Makes a driver of its parts; to be called on the thread that will own it.
+    /// Makes a driver of its parts; to be called on the thread that will own it. It holds at most `connections_max`
+    /// sockets and turns a further one away.
     #[must_use]
-    pub fn new(parts: EpollParts, options: ListenOptions) -> Self {
+    pub fn new(parts: EpollParts, connections_max: usize) -> Self {
         Self {
             poll: parts.poll,
             waker: parts.waker,
             events: Events::with_capacity(EVENTS_PER_TURN),
-            acceptor: Acceptor::new(parts.listener, options),
+            acceptor: Acceptor::new(parts.listening, connections_max),
             slots: Slots::new(),
             buffer: ReceiveBuffer::new(),
             line: VecDeque::with_capacity(EVENTS_PER_TURN),
@@ -134,9 +137,7 @@ impl EpollDriver {
     fn collect_events(&mut self) {
         for event in &self.events {
             match event.token() {
-                LISTENER => self.acceptor.on_ready(),
-                WAKER => self.queue.push_back(Completion::Woken),
-                mio::Token(bits) => {
+                mio::Token(bits) if bits < FIRST_LISTENER => {
                     let token = Token::from_bits(bits);
                     match self.slots.get_mut(token) {
                         Some(slot) => {
@@ -146,6 +147,8 @@ impl EpollDriver {
                         None => self.stale_tokens += 1,
                     }
                 }
+                WAKER => self.queue.push_back(Completion::Woken),
+                mio::Token(listener) => self.acceptor.on_ready(listener - FIRST_LISTENER),
             }
         }
         self.turn = self.line.len();
@@ -172,9 +175,7 @@ impl EpollDriver {
 
     fn accept(&mut self) -> Option<Completion> {
         loop {
-            let Accepted::Connection(mut stream, peer) = self.acceptor.accept(self.slots.len()) else {
-                return None;
-            };
+            let Accepted { mut stream, peer, listener } = self.acceptor.accept(self.slots.len())?;
             let token = self.slots.next_token();
             let interest = Interest::READABLE | Interest::WRITABLE;
             if self.poll.registry().register(&mut stream, mio::Token(token.to_bits()), interest).is_err() {
@@ -183,7 +184,7 @@ impl EpollDriver {
                 continue;
             }
             self.slots.insert(Slot::new(stream));
-            return Some(Completion::Accepted { token, peer: peer.into(), listener: 0 });
+            return Some(Completion::Accepted { token, peer, listener });
         }
     }
 }
@@ -284,14 +285,11 @@ impl Driver for EpollDriver {
     }
 
     fn stop_accepting(&mut self) {
-        if let Some(listener) = self.acceptor.listener_mut() {
-            self.poll.registry().deregister(listener).ok();
-        }
-        self.acceptor.stop();
+        self.acceptor.stop(self.poll.registry());
     }
 
-    fn socket_stats(&self, _token: Token) -> Option<SocketStats> {
-        None
+    fn socket_stats(&self, token: Token) -> Option<SocketStats> {
+        stats::socket_stats(self.slots.get(token)?.stream()?)
     }
 
     fn counters(&self) -> DriverCounters {

@@ -29,6 +29,7 @@
 //! The crate knows nothing of WebSockets. It is the only one besides one SIMD file of `gannet-proto` that may hold
 //! `unsafe` code.
 
+mod acceptor;
 mod buffer;
 mod epoll;
 mod limits;
@@ -48,7 +49,7 @@ pub use limits::{
     DESCRIPTORS_PER_SHARD, DescriptorPlan, LimitError, PlanRequest, Tables, available_descriptors,
     plan_descriptors, raise_descriptor_limit,
 };
-pub use listener::ListenOptions;
+pub use listener::{LISTENERS_MAX, ListenAddress, ListenSocket};
 pub use peer::{PeerAddress, SocketStats};
 pub use slots::Token;
 pub use tables::{OwnDescriptors, close_in_this_table, part_with_own_table};
@@ -192,7 +193,8 @@ pub trait Driver {
     /// Stops listening: no connection is accepted any more.
     fn stop_accepting(&mut self);
 
-    /// What the kernel knows of a connection now; `None` for a stale token, and where there is no kernel.
+    /// What the kernel knows of a connection now; `None` for a stale token, for a connection that is broken already, and
+    /// where there is no kernel.
     fn socket_stats(&self, token: Token) -> Option<SocketStats>;
 
     /// What was counted since the start.

@@ -6,8 +6,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that a shard needs besides its connections: poll, waker, listener, spare, and a reserve for connections
-/// that are being turned away.
+/// Descriptors that a shard needs besides its connections: poll, waker, spare, up to
+/// [`LISTENERS_MAX`](crate::LISTENERS_MAX) listeners, and a reserve for connections that are being turned away.
 pub const DESCRIPTORS_PER_SHARD: usize = 64;
 
 /// The kernel spreads connections over listeners by a hash; a table is planned this full on average (in percent) so

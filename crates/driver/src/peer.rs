@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 /// The remote end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerAddress {
-    /// Over TCP: address and port.
+    /// Over TCP: address and port. An IPv4 client of an IPv6 socket has its IPv4 address, not `::ffff:192.0.2.1`.
     Ip(SocketAddr),
     /// Over a Unix socket, whose clients have no address.
     Unix,
@@ -25,7 +25,8 @@ impl PeerAddress {
 
 impl From<SocketAddr> for PeerAddress {
     fn from(address: SocketAddr) -> Self {
-        Self::Ip(address)
+        // Whoever counts or trusts by address must not see one client under two.
+        Self::Ip(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 }
 
@@ -45,6 +46,7 @@ pub struct SocketStats {
     pub peer: PeerAddress,
     /// The smoothed round-trip time in microseconds; `None` over a Unix socket.
     pub rtt_us: Option<u32>,
-    /// Bytes in the send buffer that were not sent yet or not acknowledged.
+    /// Bytes in the send buffer that were not sent yet or not acknowledged. Over a Unix socket the memory of what the peer
+    /// has not read, which is more than its bytes.
     pub unsent_bytes: u32,
 }

@@ -71,9 +71,14 @@ impl<T> Slots<T> {
     pub(crate) fn insert(&mut self, value: T) -> Token {
         let token = self.next_token();
         self.slab.insert(Occupant { generation: token.generation, value });
-        // Generations of `u32::MAX` are left out: the tokens of the listener and the waker use them.
+        // Generations of `u32::MAX` are left out: the tokens of the listeners and the waker use them.
         self.next_generation = (self.next_generation + 1) % u32::MAX;
         token
+    }
+
+    pub(crate) fn get(&self, token: Token) -> Option<&T> {
+        let occupant = self.slab.get(token.slot())?;
+        (occupant.generation == token.generation).then_some(&occupant.value)
     }
 
     pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut T> {

@@ -12,8 +12,8 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// The descriptors of a driver that only its own thread needs. Only [`EpollParts`](crate::EpollParts) names them, so
 /// nothing else can be closed by number.
-#[derive(Debug, Clone, Copy)]
-pub struct OwnDescriptors(pub(crate) [RawFd; 2]);
+#[derive(Debug, Clone)]
+pub struct OwnDescriptors(pub(crate) Vec<RawFd>);
 
 /// Gives the calling thread a copy of the descriptor table, to which `not_mine` are then closed.
 ///
@@ -34,7 +34,7 @@ pub fn part_with_own_table(not_mine: &[OwnDescriptors]) -> io::Result<()> {
 ///
 /// The owner must have its own table already ([`part_with_own_table`] returned there), or its descriptors are closed.
 pub fn close_in_this_table(copies: &[OwnDescriptors]) {
-    for descriptor in copies.iter().flat_map(|own| own.0) {
+    for descriptor in copies.iter().flat_map(|own| own.0.iter().copied()) {
         // SAFETY: the owning object lives in a thread with another table (contract of this function), so no safe code
         // in this table uses or closes this number.
         unsafe { rustix::io::close(descriptor) };
@@ -57,7 +57,7 @@ mod tests {
         let files = [File::open("/dev/null").unwrap(), File::open("/dev/null").unwrap()];
         let descriptors = files.each_ref().map(AsRawFd::as_raw_fd);
         std::thread::spawn(move || {
-            part_with_own_table(&[OwnDescriptors(descriptors)]).unwrap();
+            part_with_own_table(&[OwnDescriptors(descriptors.to_vec())]).unwrap();
             assert!(!descriptors.iter().any(|&descriptor| is_open(descriptor)));
         })
         .join()

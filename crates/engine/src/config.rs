@@ -4,8 +4,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use gannet_driver::LISTENERS_MAX;
+
 use crate::compression::Compression;
 use crate::forwarded::ForwardedHeader;
+use crate::listener::Listener;
 
 /// What moves the bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,8 +48,8 @@ const LOOPBACK_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// The address to listen on; port 0 lets the kernel choose. Default `127.0.0.1:9998`.
-    pub listen: SocketAddr,
+    /// Where to listen, 1 to 16 places. Default `127.0.0.1:9998`.
+    pub listeners: Vec<Listener>,
     /// What moves the bytes. Default [`Backend::Auto`].
     pub backend: Backend,
     /// Threads with an event loop each. Default: one per core, and more where `connections_max` needs more descriptor
@@ -132,7 +135,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9998)),
+            listeners: vec![Listener::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 9998)))],
             backend: Backend::Auto,
             shards: None,
             connections_max: None,
@@ -190,6 +193,7 @@ impl Config {
     /// # Errors
     /// The first setting out of range, with its value and what is allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        check("listeners", self.listeners.len(), 1..=LISTENERS_MAX, "1 to 16 places to listen on")?;
         let times = [
             ("message_timeout_ms", self.message_timeout_ms),
             ("handshake_timeout_ms", self.handshake_timeout_ms),
@@ -272,6 +276,20 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn nowhere_to_listen_and_too_many_places_are_refused() {
+        let listeners = |count| Config {
+            listeners: vec![Listener::tcp(([127, 0, 0, 1], 0).into()); count],
+            ..Config::default()
+        };
+        assert_eq!(
+            listeners(0).validate().unwrap_err().to_string(),
+            "listeners is 0; it must be 1 to 16 places to listen on"
+        );
+        assert_eq!(listeners(16).validate(), Ok(()));
+        assert_eq!(listeners(17).validate().unwrap_err().value, 17);
     }
 
     #[test]

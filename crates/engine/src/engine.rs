@@ -5,28 +5,26 @@
 //! their own, each table then closes what belongs to the others.
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use gannet_driver::{
-    DescriptorPlan, Driver, EpollDriver, EpollParts, ListenOptions, OwnDescriptors, PlanRequest, Tables,
-    Waker, available_descriptors, close_in_this_table, part_with_own_table, plan_descriptors,
-    raise_descriptor_limit,
+    DescriptorPlan, Driver, EpollDriver, EpollParts, ListenAddress, ListenSocket, OwnDescriptors,
+    PlanRequest, Tables, Waker, available_descriptors, close_in_this_table, part_with_own_table,
+    plan_descriptors, raise_descriptor_limit,
 };
 
 use crate::config::{Backend, Config};
 use crate::error::Error;
 use crate::handler::Handler;
+use crate::listener::{Listener, UNKNOWN};
 use crate::remote::{Mailbox, Remote};
 use crate::shard::{Place, Shard, ShardStatus};
 use crate::shared::{Drain, Shared, Summary};
 
-/// What the driver tells a client for which there is not even a slot; the engine's own refusals are written like the
-/// other responses.
-const REFUSAL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
 /// Of so many turns one is timed.
 const TURNS_PER_TIMED: u64 = 16;
 /// Connections over the cap that a shard turns away with patience; the driver turns away what is beyond.
@@ -40,10 +38,17 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Listens on `address`; port 0 lets the kernel choose. Default `127.0.0.1:9998`.
+    /// Listens on `address` and nothing else; port 0 lets the kernel choose. Default `127.0.0.1:9998`.
     #[must_use]
-    pub const fn listen(mut self, address: SocketAddr) -> Self {
-        self.config.listen = address;
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.config.listeners = vec![Listener::tcp(address)];
+        self
+    }
+
+    /// Listens on one more place.
+    #[must_use]
+    pub fn listener(mut self, listener: Listener) -> Self {
+        self.config.listeners.push(listener);
         self
     }
 
@@ -80,13 +85,15 @@ impl Builder {
     /// # Errors
     /// [`Error`]: a setting out of range, more connections than descriptors, an address that cannot be listened on, or
     /// a thread that cannot be started.
-    pub fn start<H, F>(self, make_handler: F) -> Result<Engine, Error>
+    pub fn start<H, F>(mut self, make_handler: F) -> Result<Engine, Error>
     where
         H: Handler + 'static,
         F: Fn(usize) -> H + Send + Sync + 'static,
     {
+        self.config.validate()?;
+        // Not for the shards: an inherited socket that they kept would go on listening when they have stopped accepting.
+        let listeners = mem::take(&mut self.config.listeners);
         let config = Arc::new(self.config);
-        config.validate()?;
         raise_descriptor_limit();
         let plan = plan_descriptors(PlanRequest {
             connections_max: config.connections_max,
@@ -94,13 +101,12 @@ impl Builder {
             cores: thread::available_parallelism().map_or(1, usize::from),
             descriptors: available_descriptors(),
         })?;
-        let parts = open_parts(&config, plan.shards)?;
-        let local_addr = parts[0].local_addr();
+        let (parts, addresses) = open_parts(listeners, plan.shards)?;
         let shared = Arc::new(Shared::new(plan.connections_max, &config));
         let wakers: Vec<Waker> = parts.iter().map(EpollParts::waker).collect();
         self.remote.open(wakers.iter().cloned().map(open_mailbox).collect());
         let mut engine = Engine {
-            local_addr,
+            addresses,
             plan,
             backend: Backend::Epoll,
             stop: StopHandle { shared, wakers },
@@ -112,16 +118,23 @@ impl Builder {
     }
 }
 
-fn open_parts(config: &Config, shards: usize) -> Result<Vec<EpollParts>, Error> {
-    let listen = |address| EpollParts::open(address).map_err(|source| Error::Listen { address, source });
-    refuse_port_in_use(config.listen)?;
-    let first = listen(config.listen)?;
-    let address = first.local_addr();
-    let mut parts = vec![first];
-    for _ in 1..shards {
-        parts.push(listen(address)?);
+/// The parts of each shard, and the addresses that they listen on.
+fn open_parts(
+    listeners: Vec<Listener>,
+    shards: usize,
+) -> Result<(Vec<EpollParts>, Vec<ListenAddress>), Error> {
+    let mut sockets: Vec<Vec<ListenSocket>> = (0..shards).map(|_| Vec::new()).collect();
+    for listener in listeners {
+        for (of_shard, socket) in sockets.iter_mut().zip(listener.open(shards)?) {
+            of_shard.push(socket);
+        }
     }
-    Ok(parts)
+    let addresses = sockets[0].iter().map(|socket| socket.address().clone()).collect();
+    let parts = sockets
+        .into_iter()
+        .enumerate()
+        .map(|(shard, sockets)| EpollParts::open(sockets).map_err(|source| Error::Start { shard, source }));
+    Ok((parts.collect::<Result<_, _>>()?, addresses))
 }
 
 /// The mailbox of the shard that `waker` wakes.
@@ -130,19 +143,10 @@ fn open_mailbox(waker: Waker) -> Arc<Mailbox> {
     Arc::new(Mailbox::new(move || drop(waker.wake())))
 }
 
-/// With `SO_REUSEPORT` a second server of the same user would silently take half of the connections; a plain bind shows
-/// whether the port is free.
-fn refuse_port_in_use(address: SocketAddr) -> Result<(), Error> {
-    if address.port() == 0 {
-        return Ok(());
-    }
-    std::net::TcpListener::bind(address).map(drop).map_err(|source| Error::Listen { address, source })
-}
-
 /// A running engine.
 #[derive(Debug)]
 pub struct Engine {
-    local_addr: SocketAddr,
+    addresses: Vec<ListenAddress>,
     plan: DescriptorPlan,
     backend: Backend,
     stop: StopHandle,
@@ -210,10 +214,16 @@ impl Engine {
         Builder::default()
     }
 
-    /// The address listened on.
+    /// The addresses listened on, in the order of [`Config::listeners`]; a port 0 is resolved.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
+    }
+
+    /// The first TCP address listened on; `0.0.0.0:0` if there is none (see [`Engine::addresses`]).
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addresses.iter().find_map(ListenAddress::tcp).unwrap_or(UNKNOWN)
     }
 
     /// The number of shards.
@@ -285,18 +295,14 @@ impl Engine {
         F: Fn(usize) -> H + Send + Sync + 'static,
     {
         let descriptors: Vec<_> = parts.iter().map(EpollParts::descriptors).collect();
-        let options = ListenOptions {
-            address: self.local_addr,
-            refusal: REFUSAL,
-            connections_max: self.plan.connections_per_shard_max + REFUSALS_AT_ONCE,
-        };
+        let connections_max = self.plan.connections_per_shard_max + REFUSALS_AT_ONCE;
         let (parted, reports) = mpsc::channel();
         for (shard, parts) in parts.into_iter().enumerate() {
             let not_mine: Vec<OwnDescriptors> = descriptors
                 .iter()
                 .enumerate()
                 .filter(|(other, _)| *other != shard)
-                .map(|(_, own)| *own)
+                .map(|(_, own)| own.clone())
                 .collect();
             let place = Place {
                 number: shard,
@@ -309,7 +315,7 @@ impl Engine {
                 place,
                 parts,
                 not_mine: (self.plan.tables == Tables::PerShard).then_some(not_mine),
-                options: options.clone(),
+                connections_max,
                 stop: self.stop.clone(),
                 parted: parted.clone(),
             };
@@ -343,7 +349,7 @@ struct ShardThread {
     parts: EpollParts,
     /// The descriptors of the other shards, if this one is to have its own table.
     not_mine: Option<Vec<OwnDescriptors>>,
-    options: ListenOptions,
+    connections_max: usize,
     stop: StopHandle,
     /// Told the number of the shard and how parting the descriptor tables went.
     parted: mpsc::Sender<(usize, io::Result<()>)>,
@@ -351,9 +357,10 @@ struct ShardThread {
 
 impl ShardThread {
     fn run<H: Handler>(self, make_handler: impl FnOnce() -> H) -> io::Result<()> {
-        let Self { place, parts, not_mine, options, stop, parted } = self;
+        let Self { place, parts, not_mine, connections_max, stop, parted } = self;
         // A shard that ends early takes the others with it: half an engine is never left running unnoticed.
         let _stop_the_others = StopOnDrop(&stop);
+        let _close = CloseOnDrop(place.mailbox.clone());
         let own_table = not_mine.map_or(Ok(()), |not_mine| part_with_own_table(&not_mine));
         let failed = own_table.is_err();
         parted.send((place.number, own_table)).ok();
@@ -361,7 +368,7 @@ impl ShardThread {
         if failed {
             return Ok(());
         }
-        let driver = EpollDriver::new(parts, options);
+        let driver = EpollDriver::new(parts, connections_max);
         run(Shard::new(driver, make_handler(), place, Instant::now()))
     }
 }
@@ -387,5 +394,14 @@ struct StopOnDrop<'a>(&'a StopHandle);
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.stop();
+    }
+}
+
+/// Whoever waits for a shard that has ended, in whatever way, waits no longer.
+struct CloseOnDrop(Arc<Mailbox>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }

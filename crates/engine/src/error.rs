@@ -1,9 +1,8 @@
 //! Why an engine did not start, or did not end well. Every message names the value, the limit and the remedy.
 
 use std::io;
-use std::net::SocketAddr;
 
-use gannet_driver::LimitError;
+use gannet_driver::{LimitError, ListenAddress};
 
 use crate::config::ConfigError;
 
@@ -17,11 +16,11 @@ pub enum Error {
     /// The descriptors of this machine do not allow the connections asked for.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// The address could not be listened on.
+    /// A place could not be listened on.
     #[error("cannot listen on {address}: {source}; choose another address or end the process that holds it")]
     Listen {
         /// The address asked for.
-        address: SocketAddr,
+        address: ListenAddress,
         /// What the kernel said.
         source: io::Error,
     },

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use gannet::{Backend, Compression, Config};
+use gannet::{Backend, Compression, Config, Listener};
 
 /// A WebSocket server for very many open connections.
 #[derive(Debug, Parser)]
@@ -96,7 +96,7 @@ impl EchoFlags {
     pub(crate) fn to_config(&self) -> Config {
         let idle_timeout_ms = self.idle_timeout * 1000;
         let mut config = Config::default();
-        config.listen = self.listen;
+        config.listeners = vec![Listener::tcp(self.listen)];
         config.backend = match self.backend {
             BackendFlag::Auto => Backend::Auto,
             BackendFlag::Epoll => Backend::Epoll,
@@ -135,7 +135,9 @@ mod tests {
     #[test]
     fn gannet_alone_is_echo_on_port_9998() {
         let config = echo_flags(&["gannet"]).to_config();
-        assert_eq!(config.listen, "127.0.0.1:9998".parse().unwrap());
+        let addresses: Vec<String> =
+            config.listeners.iter().map(|listener| listener.address().to_string()).collect();
+        assert_eq!(addresses, ["127.0.0.1:9998"]);
         assert_eq!((config.shards, config.connections_max), (None, None));
     }
 

@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use gannet::{Config, Context, Engine, Error, Handler, Message, Request, Upgrade};
+use gannet::{Config, Context, Engine, Error, Handler, Listener, Message, Request, Upgrade};
 
 use super::{Compression, ServeArgs};
 
@@ -28,7 +28,7 @@ impl Handler for Echo {
 /// Starts the server on a free port of 127.0.0.1. It runs until the process ends.
 pub(super) fn start(args: ServeArgs) -> Result<Engine, Error> {
     let mut config = Config::default();
-    config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.listeners = vec![Listener::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))];
     config.shards = Some(args.shards as usize);
     config.connections_max = Some(args.max_connections as usize);
     config.compression = match args.compression {

@@ -51,6 +51,11 @@ impl Slot {
         Self { stream: Some(stream), flags: Flag::Armed as u8, in_flight: None }
     }
 
+    /// The socket, until it is closed.
+    pub(super) const fn stream(&self) -> Option<&TcpStream> {
+        self.stream.as_ref()
+    }
+
     pub(super) const fn is_open(&self) -> bool {
         self.stream.is_some()
     }

@@ -13,7 +13,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use gannet_driver::{CloseMode, Completion, Driver, EpollDriver, EpollParts, ListenOptions};
+use gannet_driver::{CloseMode, Completion, Driver, EpollDriver};
 use process::ServerProcess;
 use server::{REFUSAL, WELCOME};
 
@@ -110,11 +110,10 @@ fn two_threads_with_their_own_tables_hold_more_connections_than_the_limit() {
 
 #[test]
 fn two_drivers_share_a_port() {
-    let first = EpollParts::open(ANY_PORT).unwrap();
-    let second = EpollParts::open(first.local_addr()).unwrap();
-    let address = first.local_addr();
-    assert_eq!(second.local_addr(), address);
-    let mut drivers = [first, second].map(|parts| EpollDriver::new(parts, options(address, 1000)));
+    let (first, address) = server::open();
+    let (second, same) = server::open_at(address);
+    assert_eq!(same, address);
+    let mut drivers = [first, second].map(|parts| EpollDriver::new(parts, 1000));
     // The kernel deals them out by a hash of the ports: all to one driver has a chance of 2 to the power of -63.
     let clients: Vec<_> = (0..64).map(|_| connect(address)).collect();
     let mut accepted = [0; 2];
@@ -128,9 +127,8 @@ fn two_drivers_share_a_port() {
 
 #[test]
 fn above_connections_max_a_client_is_told_even_if_its_request_came_first() {
-    let parts = EpollParts::open(ANY_PORT).unwrap();
-    let address = parts.local_addr();
-    let mut driver = EpollDriver::new(parts, options(address, 2));
+    let (parts, address) = server::open();
+    let mut driver = EpollDriver::new(parts, 2);
     let mut inside = vec![connect(address), connect(address)];
     let outside = connect(address);
     (&outside).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
@@ -146,10 +144,6 @@ fn above_connections_max_a_client_is_told_even_if_its_request_came_first() {
     inside.push(connect(address));
     while !turn(&mut driver).contains(&Event::Accepted) {}
     assert_eq!(driver.counters().refused, 1);
-}
-
-fn options(address: SocketAddr, connections_max: usize) -> ListenOptions {
-    ListenOptions { address, refusal: REFUSAL, connections_max }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use gannet_driver::{
-    CloseMode, Completion, Driver, EpollDriver, EpollParts, ListenOptions, Waker, close_in_this_table,
+    CloseMode, Completion, Driver, EpollDriver, EpollParts, ListenSocket, Waker, close_in_this_table,
     part_with_own_table,
 };
 use rustix::event::{EventfdFlags, eventfd};
@@ -17,35 +17,45 @@ use crate::ANY_PORT;
 pub(crate) const WELCOME: &[u8; 7] = b"welcome";
 pub(crate) const REFUSAL: &[u8; 7] = b"refused";
 
+/// Parts with a listener on a free port.
+pub(crate) fn open() -> (EpollParts, SocketAddr) {
+    open_at(ANY_PORT)
+}
+
+/// Parts with a listener at `address`.
+pub(crate) fn open_at(address: SocketAddr) -> (EpollParts, SocketAddr) {
+    let socket = ListenSocket::tcp(address).unwrap().with_refusal(REFUSAL);
+    let address = socket.address().tcp().unwrap();
+    (EpollParts::open(vec![socket]).unwrap(), address)
+}
+
 /// Serves with a limit of that many descriptors.
 pub(crate) fn serve_within(descriptors: u64) {
     limit(descriptors);
-    let parts = EpollParts::open(ANY_PORT).unwrap();
+    let (parts, address) = open();
     let commands = listen_to_commands(&[&parts]).remove(0);
-    say_ports(&[parts.local_addr()]);
+    say_ports(&[address]);
     Server::new(parts, commands, Vec::new()).run();
 }
 
 /// Serves with every descriptor taken until told to release them: not even the driver's spare one is left.
 pub(crate) fn serve_with_a_full_table(descriptors: u64) {
     limit(descriptors);
-    let parts = EpollParts::open(ANY_PORT).unwrap();
+    let (parts, address) = open();
     let commands = listen_to_commands(&[&parts]).remove(0);
     let held = std::iter::from_fn(|| eventfd(0, EventfdFlags::CLOEXEC).ok()).collect();
-    say_ports(&[parts.local_addr()]);
+    say_ports(&[address]);
     Server::new(parts, commands, held).run();
 }
 
 /// Serves on two threads, each with a table of that many descriptors and a port of its own.
 pub(crate) fn serve_with_two_tables_of(descriptors: u64) {
     limit(descriptors);
-    let first = EpollParts::open(ANY_PORT).unwrap();
-    let second = EpollParts::open(ANY_PORT).unwrap();
-    let ports = [first.local_addr(), second.local_addr()];
+    let ((first, first_address), (second, second_address)) = (open(), open());
     let descriptors = [first.descriptors(), second.descriptors()];
     let mut commands = listen_to_commands(&[&first, &second]).into_iter();
     let (parted, has_parted) = channel();
-    let threads: Vec<_> = [(first, descriptors[1]), (second, descriptors[0])]
+    let threads: Vec<_> = [(first, descriptors[1].clone()), (second, descriptors[0].clone())]
         .into_iter()
         .zip(&mut commands)
         .map(|((parts, not_mine), commands)| {
@@ -60,7 +70,7 @@ pub(crate) fn serve_with_two_tables_of(descriptors: u64) {
     drop(parted);
     assert_eq!(has_parted.iter().take(2).count(), 2);
     close_in_this_table(&descriptors);
-    say_ports(&ports);
+    say_ports(&[first_address, second_address]);
     for thread in threads {
         thread.join().unwrap();
     }
@@ -111,8 +121,7 @@ struct Server {
 
 impl Server {
     fn new(parts: EpollParts, commands: Receiver<Command>, held: Vec<OwnedFd>) -> Self {
-        let options = ListenOptions { address: ANY_PORT, refusal: REFUSAL, connections_max: usize::MAX };
-        Self { driver: EpollDriver::new(parts, options), commands, held, open: 0, idle_turns: 0 }
+        Self { driver: EpollDriver::new(parts, usize::MAX), commands, held, open: 0, idle_turns: 0 }
     }
 
     /// Serves until there are no more commands.

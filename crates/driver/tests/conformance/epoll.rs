@@ -1,46 +1,107 @@
-//! The suite on the epoll driver, with peers on loopback; and what only a driver with a kernel can show.
+//! The suite on the epoll driver, with peers on loopback and on a Unix socket; and what only a driver with a kernel can
+//! show.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use gannet_driver::{Completion, Driver, EpollDriver, EpollParts, ListenOptions, Waker};
+use gannet_driver::{
+    Completion, Driver, EpollDriver, EpollParts, ListenAddress, ListenSocket, PeerAddress, Waker,
+};
 use socket2::SockRef;
 
 use crate::harness::{Harness, Peer, PeerEnd};
 use crate::rig::Rig;
 
-pub(crate) struct EpollHarness {
-    driver: EpollDriver,
-    address: SocketAddr,
-    clients: Vec<Client>,
+/// The client side of a connection, and the listener that goes with it.
+pub(crate) trait Stream: Read + Write + AsFd + Sized {
+    const HAS_RESETS: bool;
+
+    fn listen() -> ListenSocket;
+
+    fn connect(address: &ListenAddress) -> io::Result<Self>;
+
+    /// What the driver is to report for this client.
+    fn address(&self) -> PeerAddress;
 }
 
-struct Client {
+impl Stream for TcpStream {
+    const HAS_RESETS: bool = true;
+
+    fn listen() -> ListenSocket {
+        ListenSocket::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap()
+    }
+
+    fn connect(address: &ListenAddress) -> io::Result<Self> {
+        let stream = Self::connect(address.tcp().unwrap())?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn address(&self) -> PeerAddress {
+        self.local_addr().unwrap().into()
+    }
+}
+
+impl Stream for UnixStream {
+    const HAS_RESETS: bool = false;
+
+    fn listen() -> ListenSocket {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("gannet-conformance-{}-{number}", std::process::id());
+        ListenSocket::unix(&std::env::temp_dir().join(name)).unwrap()
+    }
+
+    fn connect(address: &ListenAddress) -> io::Result<Self> {
+        let ListenAddress::Unix(Some(path)) = address else { panic!("{address} is no path") };
+        Self::connect(path)
+    }
+
+    fn address(&self) -> PeerAddress {
+        PeerAddress::Unix
+    }
+}
+
+pub(crate) struct EpollHarness<S> {
+    driver: EpollDriver,
+    listening: ListenAddress,
+    clients: Vec<Client<S>>,
+}
+
+struct Client<S> {
     /// `None` after a reset by the client.
-    stream: Option<TcpStream>,
-    address: SocketAddr,
+    stream: Option<S>,
+    address: PeerAddress,
     outgoing: VecDeque<u8>,
     /// Ends its stream as soon as `outgoing` is empty.
     ends: bool,
     end: Option<PeerEnd>,
 }
 
-/// Runs a case on epoll.
-pub(crate) fn run(case: impl FnOnce(&mut Rig<EpollHarness>)) {
+/// Runs a case on epoll, over TCP.
+pub(crate) fn run(case: impl FnOnce(&mut Rig<EpollHarness<TcpStream>>)) {
     case(&mut Rig::new(harness().0));
 }
 
-fn harness() -> (EpollHarness, Waker) {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let parts = EpollParts::open(any).unwrap();
-    let (address, waker) = (parts.local_addr(), parts.waker());
-    let options = ListenOptions { address, refusal: b"refused", connections_max: 1000 };
-    (EpollHarness { driver: EpollDriver::new(parts, options), address, clients: Vec::new() }, waker)
+/// Runs a case on epoll, over a Unix socket.
+pub(crate) fn run_unix(case: impl FnOnce(&mut Rig<EpollHarness<UnixStream>>)) {
+    case(&mut Rig::new(harness().0));
 }
 
-impl Client {
+fn harness<S: Stream>() -> (EpollHarness<S>, Waker) {
+    let socket = S::listen();
+    let listening = socket.address().clone();
+    let parts = EpollParts::open(vec![socket]).unwrap();
+    let waker = parts.waker();
+    (EpollHarness { driver: EpollDriver::new(parts, 1000), listening, clients: Vec::new() }, waker)
+}
+
+impl<S: Stream> Client<S> {
     fn pump(&mut self) {
         let Some(stream) = &mut self.stream else { return };
         while !self.outgoing.is_empty() {
@@ -51,7 +112,7 @@ impl Client {
             }
         }
         if std::mem::take(&mut self.ends) {
-            stream.shutdown(Shutdown::Write).unwrap();
+            SockRef::from(&*stream).shutdown(Shutdown::Write).unwrap();
         }
     }
 
@@ -68,11 +129,12 @@ impl Client {
     }
 }
 
-impl Harness for EpollHarness {
+impl<S: Stream> Harness for EpollHarness<S> {
     type Driver = EpollDriver;
 
     // The send buffer grows to 4 MiB (`tcp_wmem`) and the receive buffer of a peer that does not read does not grow.
     const MORE_THAN_FITS_BYTES: usize = 16 * 1024 * 1024;
+    const HAS_RESETS: bool = S::HAS_RESETS;
 
     fn driver(&mut self) -> &mut EpollDriver {
         &mut self.driver
@@ -83,16 +145,15 @@ impl Harness for EpollHarness {
     }
 
     fn connect(&mut self) -> Option<Peer> {
-        let stream = TcpStream::connect(self.address).ok()?;
-        stream.set_nonblocking(true).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let address = stream.local_addr().unwrap();
+        let stream = S::connect(&self.listening).ok()?;
+        SockRef::from(&stream).set_nonblocking(true).unwrap();
+        let address = stream.address();
         let (outgoing, ends, end) = (VecDeque::new(), false, None);
         self.clients.push(Client { stream: Some(stream), address, outgoing, ends, end });
         Some(Peer(self.clients.len() - 1))
     }
 
-    fn address(&self, peer: Peer) -> SocketAddr {
+    fn address(&self, peer: Peer) -> PeerAddress {
         self.clients[peer.0].address
     }
 
@@ -123,7 +184,7 @@ impl Harness for EpollHarness {
 
 #[test]
 fn a_wake_before_the_wait_ends_it() {
-    let (mut harness, waker) = harness();
+    let (mut harness, waker) = harness::<TcpStream>();
     waker.wake().unwrap();
     harness.driver.reap(None).unwrap();
     assert!(matches!(harness.driver.poll_completion(), Some(Completion::Woken)));
@@ -132,7 +193,7 @@ fn a_wake_before_the_wait_ends_it() {
 
 #[test]
 fn a_wake_outlives_the_waker() {
-    let (mut harness, waker) = harness();
+    let (mut harness, waker) = harness::<TcpStream>();
     waker.wake().unwrap();
     drop(waker);
     harness.driver.reap(Some(Duration::from_secs(10))).unwrap();
@@ -141,7 +202,7 @@ fn a_wake_outlives_the_waker() {
 
 #[test]
 fn each_wake_from_another_thread_ends_a_wait() {
-    let (mut harness, waker) = harness();
+    let (mut harness, waker) = harness::<TcpStream>();
     let (woken, wait) = std::sync::mpsc::channel();
     let waking = std::thread::spawn(move || {
         for () in wait {

@@ -1,10 +1,8 @@
 //! What a backend has to offer to the suite: a driver, and peers that do as they are told.
 
-use std::net::SocketAddr;
+use gannet_driver::{Driver, PeerAddress};
 
-use gannet_driver::Driver;
-
-/// The name of a peer in a harness.
+/// The name of a peer in a harness: how many connected before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Peer(pub(crate) usize);
 
@@ -22,6 +20,9 @@ pub(crate) trait Harness {
     /// More bytes than a send can leave with a peer that does not read.
     const MORE_THAN_FITS_BYTES: usize;
 
+    /// Whether a reset is more than the end of the stream: it is not over a Unix socket.
+    const HAS_RESETS: bool = true;
+
     fn driver(&mut self) -> &mut Self::Driver;
 
     /// Lets the peers go on with what they could not finish; called before each turn.
@@ -31,7 +32,7 @@ pub(crate) trait Harness {
     fn connect(&mut self) -> Option<Peer>;
 
     /// The address that the driver is to report for a peer.
-    fn address(&self, peer: Peer) -> SocketAddr;
+    fn address(&self, peer: Peer) -> PeerAddress;
 
     /// Sends bytes; what does not fit leaves during later turns.
     fn send(&mut self, peer: Peer, bytes: &[u8]);

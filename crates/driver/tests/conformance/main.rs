@@ -19,6 +19,9 @@ macro_rules! conformance {
         mod on_epoll {
             $($(#[test] fn $case() { crate::epoll::run(crate::cases::$area::$case) })+)+
         }
+        mod on_epoll_unix {
+            $($(#[test] fn $case() { crate::epoll::run_unix(crate::cases::$area::$case) })+)+
+        }
         mod on_simulated {
             $($(#[test] fn $case() { crate::simulated::run(crate::cases::$area::$case) })+)+
         }

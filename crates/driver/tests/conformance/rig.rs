@@ -215,10 +215,16 @@ impl<H: Harness> Rig<H> {
     pub(crate) fn accepted(&mut self, peer: Peer) -> Token {
         let address = self.harness.address(peer);
         let find = |rig: &Self| {
-            rig.log.iter().rev().find_map(|event| match event {
-                Event::Accepted(token, peer) if *peer == PeerAddress::Ip(address) => Some(*token),
+            let mut accepted = rig.log.iter().filter_map(|event| match event {
+                Event::Accepted(token, peer) if *peer == address => Some(*token),
                 _ => None,
-            })
+            });
+            match address {
+                // A port may be used again.
+                PeerAddress::Ip(_) => accepted.next_back(),
+                // All have the same address; the queue keeps their order.
+                PeerAddress::Unix => accepted.nth(peer.0),
+            }
         };
         self.until("the accept", |rig| find(rig).is_some());
         find(self).expect("found a moment ago")

@@ -1,8 +1,8 @@
 //! The suite on the simulated driver.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use gannet_driver::PeerAddress;
 use gannet_driver::sim::{Faults, Network, PeerId, SimDriver, simulate};
 
 use crate::harness::{Harness, Peer, PeerEnd};
@@ -55,8 +55,8 @@ impl Harness for SimHarness {
         Some(Peer(self.peers.len() - 1))
     }
 
-    fn address(&self, peer: Peer) -> SocketAddr {
-        self.peers[peer.0].address()
+    fn address(&self, peer: Peer) -> PeerAddress {
+        self.peers[peer.0].address().into()
     }
 
     fn send(&mut self, peer: Peer, bytes: &[u8]) {

@@ -64,6 +64,5 @@ impl<D, H: Handler> Drop for Shard<D, H> {
     /// What waits in a shard that is gone waits for nobody.
     fn drop(&mut self) {
         self.shared.change_buffered(self.shared_bytes, 0);
-        self.mailbox.close();
     }
 }

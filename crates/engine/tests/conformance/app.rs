@@ -5,7 +5,8 @@
 use std::sync::{Arc, Mutex};
 
 use gannet::{
-    CloseCode, Closed, Compression, Config, Context, Handler, Message, MessageKind, Origins, Request, Upgrade,
+    CloseCode, Closed, Compression, Config, Context, Handler, Listener, Message, MessageKind, Origins,
+    RatePolicy, Request, Upgrade,
 };
 
 /// The path of the connection that must not notice what happens on the other.
@@ -57,7 +58,7 @@ pub(crate) enum Setup {
 impl Setup {
     pub(crate) fn config(self) -> Config {
         let mut config = Config::default();
-        config.listen = ([127, 0, 0, 1], 0).into();
+        config.listeners = vec![Listener::tcp(([127, 0, 0, 1], 0).into())];
         config.shards = Some(1);
         match self {
             Self::SmallMessages => config.message_bytes_max = SMALL_MESSAGE_BYTES_MAX,

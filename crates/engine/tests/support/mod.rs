@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use gannet::{Closed, Config, Context, Engine, Handler, Message, Request, Upgrade};
+use gannet::{Closed, Config, Context, Engine, Handler, Listener, Message, Request, Upgrade};
 
 /// How long anything may take before a test gives up; reached only on failure.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -78,7 +78,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
-        config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.listeners = vec![Listener::tcp(([127, 0, 0, 1], 0).into())];
         config.shards = Some(1);
         change(&mut config);
         let (sender, seen) = channel();
