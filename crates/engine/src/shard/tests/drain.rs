@@ -1,8 +1,11 @@
 //! The end of a shard, and its cap on connections.
 
+use gannet_proto::CloseCode;
+
 use super::peer::{Peer, Seen, request};
 use super::rig::Rig;
 use crate::shard::ShardStatus;
+use crate::shared::Drain;
 
 #[test]
 fn a_stopped_shard_says_1001_or_503_and_finishes_once_all_are_gone() {
@@ -73,4 +76,52 @@ fn a_refused_connection_that_lingers_takes_nobodys_place() {
     rig.turn(0);
     assert_eq!(rig.network.open_connections(), 1, "the refused one has not ended its stream yet");
     Peer::open(&mut rig, "/");
+}
+
+#[test]
+fn the_close_frames_of_a_drain_are_spread_evenly_over_its_window_and_new_requests_are_refused() {
+    let mut rig = Rig::new(|_| {});
+    let mut peers: Vec<Peer> = (0..100).map(|_| Peer::open(&mut rig, "/")).collect();
+    rig.drain(Drain { code: CloseCode::SERVICE_RESTART, window_ms: 10_000 });
+    let mut closed = Vec::new();
+    for tenth in 1..=10 {
+        rig.run(1000);
+        let seen: Vec<Seen> = peers.iter_mut().flat_map(Peer::read).collect();
+        assert!(seen.iter().all(|seen| *seen == Seen::Close(1012)), "{seen:?}");
+        closed.push(seen.len());
+        if tenth == 5 {
+            let mut late = Peer::connect(&rig.network);
+            rig.turn(0);
+            assert_eq!(late.read_one(), Seen::Status(503));
+            rig.network.end_stream(late.id);
+            peers.last_mut().unwrap().text("still served");
+            rig.turn(0);
+            let seen = peers.last_mut().unwrap().read_one();
+            assert_eq!(seen, Seen::Text(b"still served".to_vec()));
+        }
+    }
+    assert!(closed.iter().all(|count| (9..=11).contains(count)), "{closed:?}");
+    rig.run(100);
+    for peer in &mut peers {
+        peer.read();
+    }
+    rig.run(1_500);
+    assert_eq!(rig.status, ShardStatus::Finished);
+    let summary = rig.summary();
+    assert_eq!((summary.drained_cleanly, summary.drained_cut), (100, 0));
+}
+
+#[test]
+fn a_shard_told_to_end_now_cuts_what_is_left() {
+    let mut rig = Rig::new(|_| {});
+    let mut peers: Vec<Peer> = (0..10).map(|_| Peer::open(&mut rig, "/")).collect();
+    rig.drain(Drain { code: CloseCode::GOING_AWAY, window_ms: 10_000 });
+    rig.run(5_100);
+    let told = peers.iter_mut().flat_map(Peer::read).count();
+    assert_eq!(told, 5);
+    rig.shared.cut();
+    rig.run(20);
+    assert_eq!(rig.status, ShardStatus::Finished);
+    let summary = rig.summary();
+    assert_eq!((summary.drained_cleanly, summary.drained_cut), (5, 5));
 }

@@ -13,6 +13,9 @@ use gannet_proto::{CloseCode, Message};
 
 use crate::context::Context;
 use crate::handler::{Closed, Handler, Request, Upgrade};
+use crate::http::HttpResponse;
+use crate::inspect::Description;
+use crate::remote::ConnectionId;
 
 /// The code of every Close that the handler starts.
 pub(super) const CLOSED_BY_HANDLER: u16 = 4000;
@@ -26,6 +29,7 @@ pub(super) const NO_ECHO: u8 = 0;
 /// The calls for one connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Record {
+    pub(super) id: Option<ConnectionId>,
     pub(super) opened: usize,
     pub(super) messages: usize,
     pub(super) drained: usize,
@@ -137,8 +141,21 @@ impl Handler for Recorder {
         }
     }
 
+    fn on_http(&mut self, request: &Request<'_>) -> HttpResponse {
+        match request.path() {
+            "/page" => HttpResponse::new(200).with_body("text/plain", *b"a page"),
+            "/download" => HttpResponse::new(200).with_body("text/plain", vec![b'd'; LARGE_MESSAGE_BYTES]),
+            "/bad-header" => HttpResponse::new(200).with_header("a", "b\r\nc: d"),
+            "/panic" => self.records.panic_as_told(),
+            _ => HttpResponse::upgrade_required(),
+        }
+    }
+
     fn on_open(&mut self, context: &mut Context<'_>, state: &mut State) {
-        self.records.note(state.peer, |record| record.opened += 1);
+        self.records.note(state.peer, |record| {
+            record.opened += 1;
+            record.id = Some(context.id());
+        });
         self.obey(context, &state.path);
     }
 
@@ -166,5 +183,9 @@ impl Handler for Recorder {
         if state.path == "/panic-on-close" {
             self.records.panic_as_told();
         }
+    }
+
+    fn describe<'a>(&'a self, state: &'a State) -> Description<'a> {
+        Description { path: &state.path, subprotocol: "" }
     }
 }
