@@ -143,7 +143,8 @@ impl Remote {
             let to: Vec<Token> = here.map(|id| id.token()).collect();
             if !to.is_empty() {
                 let mail = Mail::Send { to, message: message.clone(), waiter: None };
-                result = result.and(mailbox.put(mail, message.len()));
+                let put = mailbox.put(mail, message.len());
+                result = result.and(put);
             }
         }
         match ids.iter().all(|id| self.mailbox(*id).is_ok()) {
