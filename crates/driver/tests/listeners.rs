@@ -207,6 +207,8 @@ fn more_listeners_than_a_driver_can_name_are_refused() {
 fn as_many_listeners_as_a_driver_can_name_are_served() {
     let (sockets, addresses): (Vec<_>, Vec<_>) = (0..LISTENERS_MAX).map(|_| tcp()).unzip();
     let mut driver = driver(sockets, 100);
+    // From now on each has to be announced.
+    assert!(turn(&mut driver).is_empty());
     for (index, address) in addresses.into_iter().enumerate().rev() {
         let _client = TcpStream::connect(address).unwrap();
         assert_eq!(usize::from(accept(&mut driver).2), index);

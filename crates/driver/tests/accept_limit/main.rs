@@ -90,6 +90,26 @@ fn without_any_free_descriptor_clients_wait_and_get_in_when_there_is_one() {
     assert!(clients.iter().all(|client| told(client) == Told::Welcome));
 }
 
+#[test]
+fn at_the_descriptor_limit_the_clients_of_both_listeners_are_told() {
+    let name = "at_the_descriptor_limit_the_clients_of_both_listeners_are_told";
+    let Some(mut server) = ServerProcess::start(name, || server::serve_two_ports_within(64)) else { return };
+    let addresses = server.addresses.clone();
+    let clients: Vec<_> = (0..100).flat_map(|_| addresses.iter().copied().map(connect)).collect();
+    let mut inside = [0; 2];
+    for (index, client) in clients.iter().enumerate() {
+        inside[index % 2] += u64::from(told(client) == Told::Welcome);
+    }
+    assert!((38..64).contains(&(inside[0] + inside[1])), "{inside:?} connections with 64 descriptors");
+    let report = server.report();
+    assert_eq!((report.open, report.refused), (inside[0] + inside[1], 200 - inside[0] - inside[1]));
+
+    let start = Instant::now();
+    std::thread::sleep(WATCH);
+    let idle_turns = server.report().idle_turns - report.idle_turns;
+    assert!(idle_turns <= turns_allowed(start), "{idle_turns} turns that did nothing");
+}
+
 /// One per back-off since `start`, and some for turns that were under way.
 fn turns_allowed(start: Instant) -> u64 {
     (start.elapsed().as_millis() / BACKOFF.as_millis()) as u64 + 5

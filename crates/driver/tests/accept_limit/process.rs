@@ -1,7 +1,7 @@
 //! A server in a process of its own: the test binary again, with one test selected and a role in the environment.
 //!
-//! The two talk in lines: the server says `listening` with a port per listener and answers `report`, on its standard
-//! error; it ends when its standard input does.
+//! The two talk in lines: the server says `listening` with the number of its drivers and a port per listener, and each driver
+//! answers `report`, on its standard error; it ends when its standard input does.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,6 +26,7 @@ pub(crate) struct Report {
 pub(crate) struct ServerProcess {
     child: Child,
     lines: BufReader<ChildStderr>,
+    drivers: u64,
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
@@ -45,9 +46,10 @@ impl ServerProcess {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap());
-        let mut process = Self { child, lines, addresses: Vec::new() };
-        let ports = process.numbers("listening");
-        process.addresses = ports.into_iter().map(|port| (Ipv4Addr::LOCALHOST, port as u16).into()).collect();
+        let mut process = Self { child, lines, drivers: 0, addresses: Vec::new() };
+        let mut ports = process.numbers("listening").into_iter();
+        process.drivers = ports.next().unwrap();
+        process.addresses = ports.map(|port| (Ipv4Addr::LOCALHOST, port as u16).into()).collect();
         Some(process)
     }
 
@@ -63,11 +65,11 @@ impl ServerProcess {
         writeln!(self.child.stdin.as_mut().unwrap(), "{command}").unwrap();
     }
 
-    /// The sum of what all listeners say.
+    /// The sum of what all drivers say.
     pub(crate) fn report(&mut self) -> Report {
         self.tell("report");
         let mut sum = Report::default();
-        for _listener in 0..self.addresses.len() {
+        for _driver in 0..self.drivers {
             let numbers = self.numbers("report");
             sum.open += numbers[0];
             sum.refused += numbers[1];

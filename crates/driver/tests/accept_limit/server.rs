@@ -34,7 +34,18 @@ pub(crate) fn serve_within(descriptors: u64) {
     limit(descriptors);
     let (parts, address) = open();
     let commands = listen_to_commands(&[&parts]).remove(0);
-    say_ports(&[address]);
+    say_ports(1, &[address]);
+    Server::new(parts, commands, Vec::new()).run();
+}
+
+/// Serves on two ports, one driver for both, with a limit of that many descriptors.
+pub(crate) fn serve_two_ports_within(descriptors: u64) {
+    limit(descriptors);
+    let sockets = [(); 2].map(|()| ListenSocket::tcp(ANY_PORT).unwrap().with_refusal(REFUSAL));
+    let addresses = sockets.each_ref().map(|socket| socket.address().tcp().unwrap());
+    let parts = EpollParts::open(sockets.into()).unwrap();
+    let commands = listen_to_commands(&[&parts]).remove(0);
+    say_ports(1, &addresses);
     Server::new(parts, commands, Vec::new()).run();
 }
 
@@ -44,7 +55,7 @@ pub(crate) fn serve_with_a_full_table(descriptors: u64) {
     let (parts, address) = open();
     let commands = listen_to_commands(&[&parts]).remove(0);
     let held = std::iter::from_fn(|| eventfd(0, EventfdFlags::CLOEXEC).ok()).collect();
-    say_ports(&[address]);
+    say_ports(1, &[address]);
     Server::new(parts, commands, held).run();
 }
 
@@ -70,7 +81,7 @@ pub(crate) fn serve_with_two_tables_of(descriptors: u64) {
     drop(parted);
     assert_eq!(has_parted.iter().take(2).count(), 2);
     close_in_this_table(&descriptors);
-    say_ports(&[first_address, second_address]);
+    say_ports(2, &[first_address, second_address]);
     for thread in threads {
         thread.join().unwrap();
     }
@@ -81,9 +92,9 @@ fn limit(descriptors: u64) {
     setrlimit(Resource::Nofile, limit).unwrap();
 }
 
-fn say_ports(addresses: &[SocketAddr]) {
+fn say_ports(drivers: usize, addresses: &[SocketAddr]) {
     let ports: Vec<_> = addresses.iter().map(|address| address.port().to_string()).collect();
-    say(&format!("listening {}\n", ports.join(" ")));
+    say(&format!("listening {drivers} {}\n", ports.join(" ")));
 }
 
 #[derive(Debug, Clone, Copy)]
