@@ -12,15 +12,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use gannet_driver::{
-    DescriptorPlan, Driver, EpollDriver, EpollParts, ListenAddress, ListenSocket, OwnDescriptors,
-    PlanRequest, Tables, Waker, available_descriptors, close_in_this_table, part_with_own_table,
-    plan_descriptors, raise_descriptor_limit,
+    DescriptorPlan, Driver, EpollDriver, EpollParts, ListenAddress, OwnDescriptors, PlanRequest, Tables,
+    Waker, available_descriptors, close_in_this_table, part_with_own_table, plan_descriptors,
+    raise_descriptor_limit,
 };
 
 use crate::config::{Backend, Config};
 use crate::error::Error;
 use crate::handler::Handler;
-use crate::listener::{Listener, UNKNOWN};
+use crate::listener::{Listener, UNKNOWN, open_parts};
 use crate::remote::{Mailbox, Remote};
 use crate::shard::{Place, Shard, ShardStatus};
 use crate::shared::{Drain, Shared, Summary};
@@ -116,25 +116,6 @@ impl Builder {
         engine.start_shards(parts, &config, Arc::new(make_handler))?;
         Ok(engine)
     }
-}
-
-/// The parts of each shard, and the addresses that they listen on.
-fn open_parts(
-    listeners: Vec<Listener>,
-    shards: usize,
-) -> Result<(Vec<EpollParts>, Vec<ListenAddress>), Error> {
-    let mut sockets: Vec<Vec<ListenSocket>> = (0..shards).map(|_| Vec::new()).collect();
-    for listener in listeners {
-        for (of_shard, socket) in sockets.iter_mut().zip(listener.open(shards)?) {
-            of_shard.push(socket);
-        }
-    }
-    let addresses = sockets[0].iter().map(|socket| socket.address().clone()).collect();
-    let parts = sockets
-        .into_iter()
-        .enumerate()
-        .map(|(shard, sockets)| EpollParts::open(sockets).map_err(|source| Error::Start { shard, source }));
-    Ok((parts.collect::<Result<_, _>>()?, addresses))
 }
 
 /// The mailbox of the shard that `waker` wakes.

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gannet_driver::{ListenAddress, ListenSocket};
+use gannet_driver::{EpollParts, ListenAddress, ListenSocket};
 
 use crate::error::Error;
 
@@ -103,7 +103,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`Error::Listen`] with what the kernel said.
-    pub(crate) fn open(self, shards: usize) -> Result<Vec<ListenSocket>, Error> {
+    fn open(self, shards: usize) -> Result<Vec<ListenSocket>, Error> {
         let address = self.address();
         let shared = |socket: ListenSocket| socket.shared_by(shards);
         let opened = match self.place {
@@ -119,6 +119,25 @@ impl Listener {
         let sockets = opened.map_err(|source| Error::Listen { address, source })?;
         Ok(sockets.into_iter().map(|socket| socket.with_refusal(REFUSAL)).collect())
     }
+}
+
+/// The parts of each shard, and the addresses that they listen on.
+pub(crate) fn open_parts(
+    listeners: Vec<Listener>,
+    shards: usize,
+) -> Result<(Vec<EpollParts>, Vec<ListenAddress>), Error> {
+    let mut sockets: Vec<Vec<ListenSocket>> = (0..shards).map(|_| Vec::new()).collect();
+    for listener in listeners {
+        for (of_shard, socket) in sockets.iter_mut().zip(listener.open(shards)?) {
+            of_shard.push(socket);
+        }
+    }
+    let addresses = sockets[0].iter().map(|socket| socket.address().clone()).collect();
+    let parts = sockets
+        .into_iter()
+        .enumerate()
+        .map(|(shard, sockets)| EpollParts::open(sockets).map_err(|source| Error::Start { shard, source }));
+    Ok((parts.collect::<Result<_, _>>()?, addresses))
 }
 
 /// One address with a queue for each shard, among which the kernel deals the clients out.
