@@ -27,6 +27,7 @@ const POINT_IN_PAGE: usize = 1024;
 pub struct ReceiveBuffer {
     memory: Vec<u8>,
     point: usize,
+    space_bytes: usize,
     received: usize,
     tail: usize,
 }
@@ -38,23 +39,45 @@ impl Default for ReceiveBuffer {
 }
 
 impl ReceiveBuffer {
-    /// An empty buffer; the kernel gives it memory as it is touched.
+    /// An empty buffer for [`RECEIVE_BYTES_MAX`] bytes; the kernel gives it memory as it is touched.
     #[must_use]
     pub fn new() -> Self {
-        let memory = vec![0; HEADROOM_BYTES + RECEIVE_BYTES_MAX + 2 * PAGE_BYTES];
-        let point = memory.as_ptr().align_offset(PAGE_BYTES) + HEADROOM_BYTES + POINT_IN_PAGE;
-        Self { memory, point, received: 0, tail: 0 }
+        Self::with_space(RECEIVE_BYTES_MAX)
     }
 
-    /// Where the kernel may write: [`RECEIVE_BYTES_MAX`] bytes.
+    /// An empty buffer for `space_bytes` behind the receive point.
+    #[must_use]
+    pub fn with_space(space_bytes: usize) -> Self {
+        let memory = vec![0; HEADROOM_BYTES + space_bytes + 2 * PAGE_BYTES];
+        let point = memory.as_ptr().align_offset(PAGE_BYTES) + HEADROOM_BYTES + POINT_IN_PAGE;
+        Self { memory, point, space_bytes, received: 0, tail: 0 }
+    }
+
+    /// Where the kernel may write: [`RECEIVE_BYTES_MAX`] bytes, unless it was made with another number.
     pub fn space(&mut self) -> &mut [u8] {
-        &mut self.memory[self.point..self.point + RECEIVE_BYTES_MAX]
+        &mut self.memory[self.point..self.point + self.space_bytes]
     }
 
     /// Notes that `bytes` were written to the front of [`Self::space`], and forgets the tail.
     pub fn set_received(&mut self, bytes: usize) {
         self.received = bytes;
         self.tail = 0;
+    }
+
+    /// Puts `bytes` behind what was received, and forgets the tail.
+    ///
+    /// # Panics
+    /// If there is no space left for them.
+    pub fn append(&mut self, bytes: &[u8]) {
+        let start = self.received;
+        self.space()[start..start + bytes.len()].copy_from_slice(bytes);
+        self.set_received(start + bytes.len());
+    }
+
+    /// How many bytes were received.
+    #[must_use]
+    pub const fn received_bytes(&self) -> usize {
+        self.received
     }
 
     /// `tail` and the received bytes behind it.
@@ -90,6 +113,16 @@ mod tests {
         assert_eq!(buffer.view(b"abc"), b"abcdef");
         assert_eq!(buffer.space().as_ptr() as usize % PAGE_BYTES, POINT_IN_PAGE);
         assert_eq!(buffer.part(1..4), b"bcd");
+    }
+
+    #[test]
+    fn what_is_appended_lies_behind_what_was_received_up_to_the_end_of_the_space() {
+        let mut buffer = ReceiveBuffer::with_space(5);
+        buffer.append(b"ab");
+        buffer.view(b"tail");
+        buffer.append(b"cde");
+        assert_eq!(buffer.view(b""), b"abcde");
+        assert_eq!(buffer.received_bytes(), 5);
     }
 
     #[test]
