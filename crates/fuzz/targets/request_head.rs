@@ -61,6 +61,7 @@ const fn is_seen_early(error: &HandshakeError) -> bool {
     matches!(
         error,
         E::Malformed
+            | E::TlsRecord
             | E::UnsupportedHttpVersion
             | E::TargetTooLong { .. }
             | E::HeadTooLarge { .. }

@@ -49,6 +49,9 @@ pub enum HandshakeError {
     /// The head is not HTTP/1.1 as in RFC 9112.
     #[error("malformed HTTP head: send a request line and header fields as in RFC 9112")]
     Malformed,
+    /// The bytes are the beginning of a TLS handshake (RFC 8446 §5.1).
+    #[error("this port speaks plain HTTP and was sent TLS: use http:// or ws:// instead of https or wss")]
+    TlsRecord,
     /// RFC 6455 §4.1: the HTTP version must be at least 1.1.
     #[error("HTTP/1.0 cannot upgrade: use HTTP/1.1")]
     Http10,

@@ -48,6 +48,10 @@ impl HeadScanner {
         bytes: &'a [u8],
         limits: &Limits,
     ) -> Result<Option<(Head<'a>, usize)>, HandshakeError> {
+        // RFC 8446 §5.1: a record of the handshake, version 3.x. No method begins with that byte.
+        if matches!(bytes, [0x16] | [0x16, 0x03, ..]) {
+            return Err(HandshakeError::TlsRecord);
+        }
         let parse_is_due = passed_power_of_two(self.scanned, bytes.len());
         let end = self.find_end(bytes)?;
         self.check_limits(bytes, end, limits)?;

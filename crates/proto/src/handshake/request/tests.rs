@@ -214,8 +214,7 @@ fn a_request_with_a_body_is_refused() {
 #[test]
 fn garbage_and_smuggling_forms_are_malformed() {
     let legal = String::from_utf8(with_added(&[])).expect("ASCII");
-    let cases: [Vec<u8>; 11] = [
-        b"\x16\x03\x01\x02\x00\x01\x00".to_vec(),
+    let cases: [Vec<u8>; 10] = [
         b"\r\nGET / HTTP/1.1\r\n".to_vec(),
         legal.replace("\r\n", "\n").into_bytes(),
         legal.replacen("\r\n", "\n", 1).into_bytes(),
@@ -236,6 +235,16 @@ fn garbage_and_smuggling_forms_are_malformed() {
 fn garbage_is_refused_before_the_head_is_complete() {
     assert_eq!(refusal(b"\x80\x00"), HandshakeError::Malformed);
     assert_eq!(refusal(b"GET /\0\0\0"), HandshakeError::Malformed);
+}
+
+#[test]
+fn tls_is_refused_at_its_first_byte_with_a_text_that_says_so() {
+    for hello in [b"\x16".as_slice(), b"\x16\x03\x01\x02\x00\x01", b"\x16\x03\x03\r\n\r\n"] {
+        let error = HandshakeError::TlsRecord;
+        assert_refused(hello, error, 400);
+        assert!(error.to_string().contains("plain HTTP") && error.to_string().contains("ws://"));
+    }
+    assert_eq!(refusal(b"\x16\x04"), HandshakeError::Malformed);
 }
 
 #[test]
