@@ -8,6 +8,7 @@ mod client;
 mod contract;
 mod echo;
 mod ends;
+mod engine;
 mod files;
 mod handshakes;
 mod proxy_header;
