@@ -244,11 +244,6 @@ impl Config {
         )
     }
 
-    /// Whether a listener speaks TLS.
-    pub(crate) const fn is_tls(&self, _listener: u8) -> bool {
-        false
-    }
-
     /// The part that the protocol enforces.
     pub(crate) fn to_protocol(&self) -> gannet_proto::Config {
         gannet_proto::Config::default()

@@ -18,6 +18,7 @@ use gannet_driver::{
 };
 
 use crate::config::{Backend, Config};
+use crate::edge::{Edge, SecureDriver};
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::listener::{Listener, UNKNOWN, open_parts};
@@ -101,6 +102,7 @@ impl Builder {
             cores: thread::available_parallelism().map_or(1, usize::from),
             descriptors: available_descriptors(),
         })?;
+        let edges = listeners.iter().map(Listener::edge).collect();
         let (parts, addresses) = open_parts(listeners, plan.shards)?;
         let shared = Arc::new(Shared::new(plan.connections_max, &config));
         let wakers: Vec<Waker> = parts.iter().map(EpollParts::waker).collect();
@@ -113,7 +115,7 @@ impl Builder {
             remote: self.remote,
             threads: Vec::new(),
         };
-        engine.start_shards(parts, &config, Arc::new(make_handler))?;
+        engine.start_shards(parts, &config, &edges, Arc::new(make_handler))?;
         Ok(engine)
     }
 }
@@ -269,6 +271,7 @@ impl Engine {
         &mut self,
         parts: Vec<EpollParts>,
         config: &Arc<Config>,
+        edges: &Arc<[Edge]>,
         make: Arc<F>,
     ) -> Result<(), Error>
     where
@@ -289,6 +292,7 @@ impl Engine {
                 number: shard,
                 shards: self.plan.shards,
                 config: config.clone(),
+                edges: edges.clone(),
                 shared: self.stop.shared.clone(),
                 mailbox: self.remote.mailbox_of(shard),
             };
@@ -350,6 +354,11 @@ impl ShardThread {
             return Ok(());
         }
         let driver = EpollDriver::new(parts, connections_max);
+        // Whoever needs no layer gets a shard that was compiled without it.
+        if place.edges.iter().all(Edge::is_plain) {
+            return run(Shard::new(driver, make_handler(), place, Instant::now()));
+        }
+        let driver = SecureDriver::new(driver, place.edges.clone(), place.config.trusted_proxies.clone());
         run(Shard::new(driver, make_handler(), place, Instant::now()))
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use gannet_driver::{EpollParts, ListenAddress, ListenSocket};
 
+use crate::edge::{Edge, Tls};
 use crate::error::Error;
 
 /// Stands for an address that the kernel does not tell.
@@ -25,7 +26,7 @@ const REFUSAL: &[u8] =
 #[derive(Debug, Clone)]
 pub struct Listener {
     place: Place,
-    has_proxy_protocol: bool,
+    edge: Edge,
 }
 
 /// Inherited sockets are shared, since settings can be cloned and sockets cannot.
@@ -67,21 +68,39 @@ impl Listener {
     }
 
     const fn new(place: Place) -> Self {
-        Self { place, has_proxy_protocol: false }
+        Self { place, edge: Edge { tls: None, proxy_protocol: false } }
     }
 
     /// Every connection from a trusted hop (over a Unix socket, everybody) begins with a header of the PROXY protocol, which
     /// names the client.
     #[must_use]
     pub const fn with_proxy_protocol(mut self) -> Self {
-        self.has_proxy_protocol = true;
+        self.edge.proxy_protocol = true;
         self
     }
 
     /// Whether [`Listener::with_proxy_protocol`] was called.
     #[must_use]
     pub const fn has_proxy_protocol(&self) -> bool {
-        self.has_proxy_protocol
+        self.edge.proxy_protocol
+    }
+
+    /// Speaks TLS: `https` and `wss`. Reloading `tls`, or a clone of it, changes what this listener offers.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.edge.tls = Some(tls);
+        self
+    }
+
+    /// Whether [`Listener::with_tls`] was called.
+    #[must_use]
+    pub const fn has_tls(&self) -> bool {
+        self.edge.tls.is_some()
+    }
+
+    /// What its connections begin with.
+    pub(crate) fn edge(&self) -> Edge {
+        self.edge.clone()
     }
 
     /// The address asked for (a port 0 is still 0), or the one of an inherited socket.
@@ -105,6 +124,8 @@ impl Listener {
     /// [`Error::Listen`] with what the kernel said.
     fn open(self, shards: usize) -> Result<Vec<ListenSocket>, Error> {
         let address = self.address();
+        // A client that expects TLS could not read it.
+        let refusal = if self.has_tls() { b"" } else { REFUSAL };
         let shared = |socket: ListenSocket| socket.shared_by(shards);
         let opened = match self.place {
             Place::Tcp(address) => open_tcp(address, shards),
@@ -117,7 +138,7 @@ impl Listener {
             }
         };
         let sockets = opened.map_err(|source| Error::Listen { address, source })?;
-        Ok(sockets.into_iter().map(|socket| socket.with_refusal(REFUSAL)).collect())
+        Ok(sockets.into_iter().map(|socket| socket.with_refusal(refusal)).collect())
     }
 }
 

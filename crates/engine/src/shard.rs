@@ -24,6 +24,7 @@ use gannet_proto::Codec;
 use crate::config::Config;
 use crate::connection::{Account, Caller, Connections, End, Phase, Served, Session};
 use crate::context::Context;
+use crate::edge::Edge;
 use crate::guard::Guard;
 use crate::handler::Handler;
 use crate::metrics::Counts;
@@ -63,6 +64,8 @@ pub(crate) struct Place {
     /// How many there are.
     pub(crate) shards: usize,
     pub(crate) config: Arc<Config>,
+    /// What the connections of each listener begin with.
+    pub(crate) edges: Arc<[Edge]>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
@@ -77,6 +80,7 @@ pub(crate) struct Shard<D, H: Handler> {
     over_cap: HashSet<Token>,
     number: u32,
     config: Arc<Config>,
+    edges: Arc<[Edge]>,
     /// The limits of messages and the state of their compression, for all connections.
     codec: Codec,
     shared: Arc<Shared>,
@@ -102,7 +106,7 @@ pub(crate) struct Shard<D, H: Handler> {
 impl<D: Driver, H: Handler> Shard<D, H> {
     /// A shard that starts its clock at `now`.
     pub(crate) fn new(driver: D, handler: H, place: Place, now: Instant) -> Self {
-        let Place { number, shards, config, shared, mailbox } = place;
+        let Place { number, shards, config, edges, shared, mailbox } = place;
         let handshakes_per_s = config.handshakes_per_s_max.div_ceil(shards as u32);
         Self {
             driver,
@@ -112,6 +116,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             number: number as u32,
             codec: Codec::new(config.to_protocol()),
             config,
+            edges,
             shared,
             mailbox,
             counts: Counts::default(),

@@ -73,7 +73,8 @@ impl<H: Handler> Simulation<H> {
         let mailbox = Arc::new(Mailbox::new(|| {}));
         let remote = Remote::default();
         remote.open(vec![mailbox.clone()]);
-        let place = Place { number: 0, shards: 1, config: Arc::new(config), shared: shared.clone(), mailbox };
+        let (config, edges) = (Arc::new(config), Arc::new([]));
+        let place = Place { number: 0, shards: 1, config, edges, shared: shared.clone(), mailbox };
         let shard = Shard::new(driver, handler, place, now);
         Ok(Self { network, shared, remote, shard, status: ShardStatus::Running, now })
     }

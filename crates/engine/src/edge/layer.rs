@@ -8,8 +8,8 @@ mod incoming;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_driver::{
@@ -20,6 +20,7 @@ use ipnet::IpNet;
 
 use super::certificates::Tls;
 use super::connection::{Connection, Stage};
+use crate::forwarded::{ForwardedHeader, Trust};
 
 /// Handshakes that are taken a step further in one turn. One step may sign, which takes up to a millisecond.
 pub(super) const HANDSHAKE_STEPS_PER_TURN: usize = 8;
@@ -33,6 +34,11 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
+    /// Whether this listener speaks TLS.
+    pub(crate) const fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Whether connections of this listener pass through untouched.
     pub(crate) const fn is_plain(&self) -> bool {
         self.tls.is_none() && !self.proxy_protocol
@@ -53,7 +59,7 @@ enum Lent {
 pub(crate) struct SecureDriver<D> {
     driver: D,
     /// By the number of the listener.
-    edges: Vec<Edge>,
+    edges: Arc<[Edge]>,
     trusted: Vec<IpNet>,
     /// By slot; `None` for a connection that passes through.
     pub(super) connections: Vec<Option<Box<Connection>>>,
@@ -72,7 +78,7 @@ pub(crate) struct SecureDriver<D> {
 impl<D: Driver> SecureDriver<D> {
     /// A layer around `driver`, whose listeners have these edges. PROXY headers are taken from the addresses in `trusted`
     /// and from Unix sockets only.
-    pub(crate) fn new(driver: D, edges: Vec<Edge>, trusted: Vec<IpNet>) -> Self {
+    pub(crate) fn new(driver: D, edges: Arc<[Edge]>, trusted: Vec<IpNet>) -> Self {
         Self {
             driver,
             edges,
@@ -99,8 +105,7 @@ impl<D: Driver> SecureDriver<D> {
     }
 
     pub(super) fn is_trusted(&self, peer: PeerAddress) -> bool {
-        let Some(ip) = peer.ip().map(|ip| ip.to_canonical()) else { return true };
-        self.trusted.iter().any(|net: &IpNet| net.contains::<&IpAddr>(&ip))
+        Trust { proxies: &self.trusted, header: ForwardedHeader::default() }.covers(peer)
     }
 
     fn insert(&mut self, connection: Connection) {

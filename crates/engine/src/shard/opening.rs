@@ -16,6 +16,7 @@ use crate::admission::Place;
 use crate::compression::agree;
 use crate::config::Config;
 use crate::connection::{Caller, Ending, Handshake, Phase, Served, Session};
+use crate::edge::Edge;
 use crate::forwarded::Trust;
 use crate::guard::Guard;
 use crate::handler::{Accept, Handler, Origination, Reject, Request, Upgrade};
@@ -116,7 +117,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
             origin: Origination {
                 id: ConnectionId::new(self.number, token),
                 peer: *peer,
-                is_tls: self.config.is_tls(*listener),
+                is_tls: self.edges.get(usize::from(*listener)).is_some_and(Edge::is_tls),
                 trust: Trust { proxies: &self.config.trusted_proxies, header: self.config.forwarded_header },
             },
             counts_client: !is_counted,

@@ -51,13 +51,13 @@ impl World {
         let mut certificates = Certificates::new();
         let tls = Tls::from_files(&[certificates.make("server", &["localhost"]).into()]).unwrap();
         let (driver, network) = simulate(seed, faults);
-        let driver =
-            SecureDriver::new(driver, vec![Edge { tls: Some(tls), proxy_protocol: false }], Vec::new());
+        let edges: Arc<[Edge]> = Arc::new([Edge { tls: Some(tls), proxy_protocol: false }]);
+        let driver = SecureDriver::new(driver, edges.clone(), Vec::new());
         let config = Arc::new(Config::default());
         let shared = Arc::new(Shared::new(usize::MAX, &config));
         let mailbox = Arc::new(Mailbox::new(|| {}));
         Remote::default().open(vec![mailbox.clone()]);
-        let place = Place { number: 0, shards: 1, config, shared: shared.clone(), mailbox };
+        let place = Place { number: 0, shards: 1, config, edges, shared: shared.clone(), mailbox };
         let now = Instant::now();
         let shard = Shard::new(driver, Echo, place, now);
         let (clients, status) = (Vec::new(), ShardStatus::Running);

@@ -78,7 +78,7 @@ impl Rig {
     ) -> Self {
         let (driver, network) = simulate(seed, faults);
         Self {
-            driver: SecureDriver::new(driver, vec![edge], trusted.into_iter().collect()),
+            driver: SecureDriver::new(driver, Arc::new([edge]), trusted.into_iter().collect()),
             network,
             caller,
             clients: Vec::new(),
