@@ -8,6 +8,7 @@ mod drain;
 mod lifecycle;
 mod opening;
 mod outside;
+mod place;
 mod pressure;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,8 @@ use crate::remote::{ConnectionId, Mailbox};
 use crate::shared::{Drain, Shared};
 use crate::timers::{Clock, Sweep};
 
+pub(crate) use place::Place;
+
 /// Whether a shard has more to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ShardStatus {
@@ -54,20 +57,6 @@ enum Stage {
         /// The first slot whose connection was not closed yet.
         cursor: usize,
     },
-}
-
-/// What a shard shares with the others of its engine.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    /// Its number, from 0.
-    pub(crate) number: usize,
-    /// How many there are.
-    pub(crate) shards: usize,
-    pub(crate) config: Arc<Config>,
-    /// What the connections of each listener begin with.
-    pub(crate) edges: Arc<[Edge]>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 /// One event loop with its connections.
