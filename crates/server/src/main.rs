@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod apps;
+mod escape;
 mod flags;
 mod logging;
 
@@ -25,16 +26,22 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse_flags(&error),
     };
-    logging::start(cli.log_format);
+    let _log = match logging::start(cli.log_format, None) {
+        Ok(log) => log,
+        Err(error) => {
+            logging::complain(&format_args!("cannot start the thread that writes logs: {error}"));
+            return ExitCode::from(EXIT_CANNOT_START);
+        }
+    };
     let Command::Echo(flags) = cli.command.unwrap_or_default();
     match echo(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ (Error::Shard { .. } | Error::Panicked { .. })) => {
-            eprintln!("gannet: {error}");
+            logging::complain(&error);
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("gannet: {error}");
+            logging::complain(&error);
             ExitCode::from(EXIT_CANNOT_START)
         }
     }
@@ -53,7 +60,8 @@ fn refuse_flags(error: &clap::Error) -> ExitCode {
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let what: Vec<&str> = what.filter(|line| !line.is_empty()).collect();
-    eprintln!("gannet: {}; see gannet --help", what.join(" ").trim_start_matches("error: "));
+    let what = what.join(" ");
+    logging::complain(&format_args!("{}; see gannet --help", what.trim_start_matches("error: ")));
     ExitCode::from(EXIT_CANNOT_START)
 }
 
