@@ -180,6 +180,17 @@ impl Remote {
         self.mailbox(id)?.put(mail, reason.len())
     }
 
+    /// Whether a connection is open, neither gone nor closing; `None` if its shard does not answer within a second. Not to be
+    /// called on the thread of a shard.
+    #[must_use]
+    pub fn is_open(&self, id: ConnectionId) -> Option<bool> {
+        let Ok(mailbox) = self.mailbox(id) else { return Some(false) };
+        let (reply, answer) = mpsc::channel();
+        // A full mailbox is that of a shard that is stuck.
+        mailbox.put(Mail::IsOpen { token: id.token(), reply }, 0).ok()?;
+        answer.recv_timeout(ANSWER_TIMEOUT).ok()
+    }
+
     /// The connections that come first in an order, of all shards. A shard that does not answer within a second is left out.
     #[must_use]
     pub fn connections(&self, query: &Inspect) -> Vec<ConnectionInfo> {

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use clap::{Parser, Subcommand, ValueEnum};
 use gannet::{Backend, Compression, Config, Listener};
 
+use crate::admin;
+use crate::top::TopFlags;
+
 /// A WebSocket server for very many open connections.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -20,6 +23,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Send every message back as it came, on every path (the default).
     Echo(EchoFlags),
+    /// Show the connections of a running server, live; it has to run with --admin.
+    Top(TopFlags),
 }
 
 impl Default for Command {
@@ -90,9 +95,20 @@ pub(crate) struct EchoFlags {
     /// Seconds without a sign of life, a ping left unanswered included, after which a connection is cut.
     #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=600_000))]
     idle_timeout: u32,
+    /// Address and port for health, metrics and `gannet top`.
+    #[arg(long, value_name = "IP:PORT")]
+    admin: Option<SocketAddr>,
+    /// What requests to the admin listener have to bring along; needed for an address that others reach.
+    #[arg(long, value_name = "TOKEN", env = "GANNET_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
 }
 
 impl EchoFlags {
+    /// The admin listener, if one is wanted.
+    pub(crate) fn admin(&self) -> Option<admin::Settings> {
+        self.admin.map(|address| admin::Settings { address, token: self.admin_token.clone() })
+    }
+
     pub(crate) fn to_config(&self) -> Config {
         let idle_timeout_ms = self.idle_timeout * 1000;
         let mut config = Config::default();
@@ -128,8 +144,10 @@ mod tests {
     use super::*;
 
     fn echo_flags(arguments: &[&str]) -> EchoFlags {
-        let Command::Echo(flags) = Cli::try_parse_from(arguments).unwrap().command.unwrap_or_default();
-        flags
+        match Cli::try_parse_from(arguments).unwrap().command.unwrap_or_default() {
+            Command::Echo(flags) => flags,
+            command => panic!("{command:?}"),
+        }
     }
 
     #[test]

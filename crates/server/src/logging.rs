@@ -1,4 +1,4 @@
-//! Logs on stderr, as text or as one JSON object a line. The level is `RUST_LOG`, or else the setting, or else `info`.
+//! Logs on stderr, as text or as one JSON object a line. The level is `RUST_LOG`, or else the setting.
 //!
 //! Invariant: an event is one line, whatever a peer put into its fields; and logging never waits for stderr, so a pipe
 //! that nobody reads and a full disk stop no shard. What is lost is counted.
@@ -60,7 +60,7 @@ impl Drop for Log {
 ///
 /// # Errors
 /// The thread that writes cannot be started.
-pub(crate) fn start(format: LogFormat, level: Option<&str>) -> io::Result<Log> {
+pub(crate) fn start(format: LogFormat, level: &str) -> io::Result<Log> {
     let queue = Queue::start(io::stderr())?;
     let (filter, problem) = filter(std::env::var("RUST_LOG").ok().as_deref(), level);
     let subscriber = subscriber(format, filter, queue.clone(), io::stderr().is_terminal());
@@ -79,12 +79,9 @@ pub(crate) fn complain(error: &dyn Display) {
     writeln!(io::stderr(), "gannet: {}", escaped(&error.to_string())).ok();
 }
 
-fn filter(environment: Option<&str>, level: Option<&str>) -> (EnvFilter, Option<String>) {
-    let wanted = [("RUST_LOG", environment), ("the level", level)];
-    let wanted = wanted.into_iter().find_map(|(name, text)| Some((name, text.filter(|text| !text.is_empty())?)));
-    let Some((name, text)) = wanted else {
-        return (EnvFilter::new("info"), None);
-    };
+fn filter(environment: Option<&str>, level: &str) -> (EnvFilter, Option<String>) {
+    let environment = environment.filter(|text| !text.is_empty());
+    let (name, text) = environment.map_or(("the level", level), |text| ("RUST_LOG", text));
     match EnvFilter::try_new(text) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(format!("{name} is {text:?}, not a filter: {error}"))),

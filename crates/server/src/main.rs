@@ -17,8 +17,9 @@ use gannet::{Engine, Error};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::admin::AdminError;
 use crate::apps::echo::Echo;
-use crate::flags::{Cli, Command, EchoFlags};
+use crate::flags::{Cli, Command, EchoFlags, LogFormat};
 
 /// A bad flag, a port in use, a ceiling below what was asked for.
 const EXIT_CANNOT_START: u8 = 2;
@@ -28,25 +29,29 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse_flags(&error),
     };
-    let _log = match logging::start(cli.log_format, None) {
-        Ok(log) => log,
-        Err(error) => {
-            logging::complain(&format_args!("cannot start the thread that writes logs: {error}"));
-            return ExitCode::from(EXIT_CANNOT_START);
-        }
+    let result = match cli.command.unwrap_or_default() {
+        Command::Echo(flags) => echo(&flags, cli.log_format),
+        Command::Top(flags) => top::run(&flags).map_err(Failure::Top),
     };
-    let Command::Echo(flags) = cli.command.unwrap_or_default();
-    match echo(&flags) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (Error::Shard { .. } | Error::Panicked { .. })) => {
-            logging::complain(&error);
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            logging::complain(&error);
-            ExitCode::from(EXIT_CANNOT_START)
-        }
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    logging::complain(&failure);
+    match failure {
+        Failure::Top(_) | Failure::Engine(Error::Shard { .. } | Error::Panicked { .. }) => ExitCode::FAILURE,
+        _ => ExitCode::from(EXIT_CANNOT_START),
     }
+}
+
+/// What ends the process with one line.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Engine(#[from] Error),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("cannot start the thread that writes logs: {0}")]
+    Log(io::Error),
+    #[error("{0}")]
+    Top(String),
 }
 
 /// Prints help and version as they are, and what is wrong with a flag in one line.
@@ -67,12 +72,19 @@ fn refuse_flags(error: &clap::Error) -> ExitCode {
     ExitCode::from(EXIT_CANNOT_START)
 }
 
-fn echo(flags: &EchoFlags) -> Result<(), Error> {
+fn echo(flags: &EchoFlags, log_format: LogFormat) -> Result<(), Failure> {
+    let log = logging::start(log_format, "info").map_err(Failure::Log)?;
     // Signals are caught before the first thread starts, so that none of them dies of one.
     let signals = Signals::new([SIGINT, SIGTERM])
         .inspect_err(|error| tracing::warn!(%error, "signals end the server at once, without a drain"))
         .ok();
+    let admin = flags.admin().map(admin::bind).transpose()?;
     let engine = Engine::builder().config(flags.to_config()).start(|_shard| Echo)?;
+    let source = || admin::Source::new(&engine, log.dropped_lines());
+    let admin = admin.map(|bound| bound.start(source())).transpose()?;
+    if let Some(admin) = &admin {
+        tracing::info!(address = %admin.address(), "admin listener");
+    }
     let line = format!(
         "gannet: echo on ws://{}/echo, {} shards, backend {}, at most {} connections",
         engine.local_addr(),
@@ -92,6 +104,7 @@ fn echo(flags: &EchoFlags) -> Result<(), Error> {
         });
     }
     let summary = engine.join()?;
+    drop(admin);
     tracing::info!(
         opened = summary.opened,
         closed_cleanly = summary.closed_cleanly,

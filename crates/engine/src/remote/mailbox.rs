@@ -21,6 +21,7 @@ const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) enum Mail {
     Send { to: Vec<Token>, message: Outgoing, waiter: Option<Waiter> },
     Close { token: Token, code: CloseCode, reason: Box<str> },
+    IsOpen { token: Token, reply: mpsc::Sender<bool> },
     Inspect { shard: usize, query: Inspect, reply: mpsc::Sender<(usize, Vec<ConnectionInfo>)> },
 }
 

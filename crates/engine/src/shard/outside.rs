@@ -29,6 +29,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
                     self.deliver(token, &message, &mut waiter);
                 }
             }
+            Mail::IsOpen { token, reply } => drop(reply.send(self.is_open(token))),
             Mail::Close { token, code, reason } => self.close_from_outside(token, code, &reason),
             // Nobody waits for the answer any more if it cannot be sent.
             Mail::Inspect { shard, query, reply } => drop(reply.send((shard, self.inspect(&query)))),
@@ -36,9 +37,7 @@ impl<D: Driver, H: Handler> Shard<D, H> {
     }
 
     fn deliver(&mut self, token: Token, message: &Outgoing, waiter: &mut Option<Waiter>) {
-        let is_open =
-            |entry: &mut Entry<H::State>| matches!(&entry.phase, Phase::Open(session) if session.is_open());
-        if !self.connections.get_mut(token).is_some_and(is_open) {
+        if !self.is_open(token) {
             self.counts.undeliverable += 1;
             return;
         }
@@ -59,6 +58,12 @@ impl<D: Driver, H: Handler> Shard<D, H> {
         {
             rare.waiters.extend(waiter.take());
         }
+    }
+
+    fn is_open(&mut self, token: Token) -> bool {
+        let is_open =
+            |entry: &mut Entry<H::State>| matches!(&entry.phase, Phase::Open(session) if session.is_open());
+        self.connections.get_mut(token).is_some_and(is_open)
     }
 
     fn close_from_outside(&mut self, token: Token, code: CloseCode, reason: &str) {

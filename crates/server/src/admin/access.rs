@@ -55,7 +55,8 @@ impl Access {
         if is_ours {
             return Ok(());
         }
-        let text = format!("host {host:?} is not a name of the admin listener: use localhost or {}", self.address);
+        let text =
+            format!("host {host:?} is not a name of the admin listener: use localhost or {}", self.address);
         Err(Refusal::new(StatusCode::FORBIDDEN, text))
     }
 }
@@ -104,7 +105,10 @@ mod tests {
     use super::*;
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())).collect()
+        fields
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap()))
+            .collect()
     }
 
     fn access(address: &str, token: Option<&str>) -> Result<Access, AdminError> {
@@ -128,7 +132,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:9999", "127.0.0.1:9999", "127.0.0.2", "[::1]:9999", "[::1]"] {
             assert_eq!(access.check(&headers(&[("host", host)])), Ok(()), "{host}");
         }
-        for host in ["evil.example", "evil.example:9999", "localhost.evil.example", "192.0.2.1", "", "localhost:x"] {
+        for host in
+            ["evil.example", "evil.example:9999", "localhost.evil.example", "192.0.2.1", "", "localhost:x"]
+        {
             let refusal = access.check(&headers(&[("host", host)])).unwrap_err();
             assert_eq!(refusal.status, StatusCode::FORBIDDEN, "{host}");
         }
@@ -152,7 +158,9 @@ mod tests {
         for field in [("x-gannet", "1"), ("content-type", "application/json; charset=utf-8")] {
             assert_eq!(check_not_cross_site(&headers(&[field])), Ok(()));
         }
-        for field in [("x-gannet", "0"), ("content-type", "text/plain"), ("content-type", "text/application/json")] {
+        for field in
+            [("x-gannet", "0"), ("content-type", "text/plain"), ("content-type", "text/application/json")]
+        {
             assert_eq!(check_not_cross_site(&headers(&[field])).unwrap_err().status, StatusCode::FORBIDDEN);
         }
     }

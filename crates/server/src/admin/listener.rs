@@ -117,8 +117,8 @@ async fn handle(request: Request<Incoming>, desk: Arc<Desk>) -> Answer {
         return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text).into();
     };
     match question(&parts, &body.to_bytes(), &desk.access) {
-        // This one waits for every shard: it must not hold up the others, health above all.
-        Ok(question @ Question::Connections { .. }) => {
+        // These wait for shards: they must not hold up the others, health above all.
+        Ok(question @ (Question::Connections { .. } | Question::Close { .. })) => {
             let asked = tokio::task::spawn_blocking(move || respond(question, &desk)).await;
             asked.unwrap_or_else(|_| {
                 answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer could not be made\n".to_owned())

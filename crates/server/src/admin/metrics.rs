@@ -138,7 +138,8 @@ impl Encoder<'_> {
         let mut family =
             self.to.encode_descriptor("gannet_turn_time_seconds", what, None, MetricType::Histogram)?;
         for (labels, counts) in labelled_by_shard(&self.shards) {
-            let bounds = TURN_TIME_BOUNDS_US.iter().map(|&bound_us| bound_us as f64 / 1e6).chain([f64::INFINITY]);
+            let bounds =
+                TURN_TIME_BOUNDS_US.iter().map(|&bound_us| bound_us as f64 / 1e6).chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = bounds.zip(counts.turn_times).collect();
             let (sum, count) = (counts.turn_time_us as f64 / 1e6, counts.turn_times.iter().sum());
             family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;

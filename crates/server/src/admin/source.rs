@@ -4,7 +4,8 @@
 
 use gannet::metrics::Counts;
 use gannet::{
-    CloseCode, ConnectionId, ConnectionInfo, Engine, Inspect, Remote, RemoteError, SortBy, StopHandle, Summary,
+    CloseCode, ConnectionId, ConnectionInfo, Engine, Inspect, Remote, RemoteError, SortBy, StopHandle,
+    Summary,
 };
 
 use super::watched::{CloseError, Watched};
@@ -63,8 +64,12 @@ impl Watched for Source {
     }
 
     fn close(&self, id: &str, code: CloseCode, reason: &str) -> Result<(), CloseError> {
-        let id: ConnectionId =
-            id.parse().map_err(|error| CloseError::BadId(format!("{id:?} is {error}")))?;
+        let id: ConnectionId = id.parse().map_err(|error| CloseError::BadId(format!("{id:?} is {error}")))?;
+        match self.remote.is_open(id) {
+            Some(true) => {}
+            Some(false) => return Err(CloseError::Unknown),
+            None => return Err(CloseError::Busy("the shard of the connection does not answer".to_owned())),
+        }
         self.remote.close(id, code, reason).map_err(|error| match error {
             RemoteError::Gone => CloseError::Unknown,
             error => CloseError::Busy(error.to_string()),

@@ -1,6 +1,7 @@
 //! What the admin listener wants to know of the engine, and the answers that it makes of it.
 //!
-//! Invariant: [`Watched::connections`] and [`Watched::stuck`] may wait for the shards, up to a second; nothing else waits.
+//! Invariant: [`Watched::connections`], [`Watched::close`] and [`Watched::stuck`] may wait for the shards, up to a second;
+//! nothing else waits.
 
 use std::fmt::Debug;
 
@@ -27,7 +28,7 @@ pub(super) trait Watched: Debug + Send + Sync + 'static {
     fn stuck(&self) -> Vec<usize>;
     /// The first `limit` connections. Waits for the shards.
     fn connections(&self, sort: Sort, limit: usize) -> Vec<ConnectionRow>;
-    /// Starts the closing handshake of a connection.
+    /// Starts the closing handshake of a connection. Waits for its shard.
     fn close(&self, id: &str, code: CloseCode, reason: &str) -> Result<(), CloseError>;
     /// Lines of the log that were lost.
     fn log_lines_dropped(&self) -> u64;
@@ -189,14 +190,19 @@ mod tests {
         assert_eq!(respond_to(close_of("0-1-2"), fake.clone()).0, 202);
         assert_eq!(*fake.closed.lock().unwrap(), ["0-1-2"]);
         assert_eq!(respond_to(close_of("bad"), fake.clone()).0, 400);
-        assert_eq!(respond_to(close_of("0-0-0"), fake.clone()), (404, "there is no connection 0-0-0\n".to_owned()));
+        assert_eq!(
+            respond_to(close_of("0-0-0"), fake.clone()),
+            (404, "there is no connection 0-0-0\n".to_owned())
+        );
         assert_eq!(respond_to(close_of("busy"), fake).0, 503);
     }
 
     #[test]
     fn metrics_are_openmetrics() {
         let answer = respond(Question::Metrics, &desk(Fake::default()));
-        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+        assert!(
+            answer.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text")
+        );
         assert!(answer.body().ends_with("# EOF\n"));
     }
 }

@@ -95,11 +95,10 @@ fn the_environment_decides_over_the_setting_and_a_bad_filter_is_named() {
         let (filter, problem) = filter(environment, setting);
         (filter.to_string(), problem.is_some())
     };
-    assert_eq!(level(None, None), ("info".to_owned(), false));
-    assert_eq!(level(None, Some("debug")), ("debug".to_owned(), false));
-    assert_eq!(level(Some("warn"), Some("debug")), ("warn".to_owned(), false));
-    assert_eq!(level(Some(""), Some("debug")), ("debug".to_owned(), false));
-    assert_eq!(level(Some("gannet=="), None), ("info".to_owned(), true));
-    let (_, problem) = filter(None, Some("x=loud"));
+    assert_eq!(level(None, "debug"), ("debug".to_owned(), false));
+    assert_eq!(level(Some("warn"), "debug"), ("warn".to_owned(), false));
+    assert_eq!(level(Some(""), "debug"), ("debug".to_owned(), false));
+    assert_eq!(level(Some("gannet=="), "debug"), ("info".to_owned(), true));
+    let (_, problem) = filter(None, "x=loud");
     assert!(problem.unwrap().starts_with("the level is \"x=loud\", not a filter: "));
 }

@@ -43,7 +43,11 @@ fn scaled(value: u64, base: u64, units: &[&str]) -> String {
     let whole = value / size;
     // The rest is smaller than `size`, which has room for a factor of ten in every unit but the last.
     let tenth = (u128::from(value % size) * 10 / u128::from(size)) as u64;
-    if unit == 0 || whole >= 10 { format!("{whole}{}", units[unit]) } else { format!("{whole}.{tenth}{}", units[unit]) }
+    if unit == 0 || whole >= 10 {
+        format!("{whole}{}", units[unit])
+    } else {
+        format!("{whole}.{tenth}{}", units[unit])
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +58,10 @@ mod tests {
     fn numbers_are_cut_to_what_a_column_holds() {
         assert_eq!([0, 999, 1000, 99_999].map(count), ["0", "999", "1,000", "99,999"]);
         assert_eq!([100_000, 999_999, 1_290_000, u64::MAX].map(count), ["100k", "999k", "1.2M", "18E"]);
-        assert_eq!([0, 1023, 1024, 1536, 10_240].map(bytes), ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10 KiB"]);
+        assert_eq!(
+            [0, 1023, 1024, 1536, 10_240].map(bytes),
+            ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10 KiB"]
+        );
         assert_eq!([(64 << 20) - 1, u64::MAX].map(bytes), ["63 MiB", "15 EiB"]);
         assert_eq!([0, 850, 1290, 3_100_000].map(micros), ["0 µs", "850 µs", "1.2 ms", "3.1 s"]);
         assert_eq!(u64::MAX.checked_div(1).map(micros).as_deref(), Some("18446744 Ms"));

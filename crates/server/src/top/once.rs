@@ -83,7 +83,11 @@ mod tests {
             unsent_bytes: Some(2048),
             ..ConnectionRow::default()
         };
-        let idle = ConnectionRow { id: "1-17-40000".to_owned(), client: "unix".to_owned(), ..ConnectionRow::default() };
+        let idle = ConnectionRow {
+            id: "1-17-40000".to_owned(),
+            client: "unix".to_owned(),
+            ..ConnectionRow::default()
+        };
         let sample = Sample { at: Instant::now(), totals, rows: vec![slow, idle] };
         let expected = "\
 gannet 1.2.3: serving, 2 of 100 connections, 2 open, 1.5 KiB buffered

@@ -46,7 +46,9 @@ impl Totals {
                 "gannet_sessions" => totals.sessions += whole,
                 "gannet_buffered_bytes" => totals.buffered_bytes += whole,
                 "gannet_responses_total" if has("status=\"101\"") => counters.handshakes += whole,
-                "gannet_messages_total" if has("direction=\"received\"") => counters.messages_received += whole,
+                "gannet_messages_total" if has("direction=\"received\"") => {
+                    counters.messages_received += whole
+                }
                 "gannet_messages_total" => counters.messages_sent += whole,
                 "gannet_bytes_total" if has("direction=\"received\"") => counters.bytes_received += whole,
                 "gannet_bytes_total" => counters.bytes_sent += whole,
@@ -107,8 +109,13 @@ mod tests {
     #[test]
     fn totals_are_the_sums_over_the_shards() {
         let totals = Totals::parse(TEXT).unwrap();
-        let counters =
-            Counters { handshakes: 5, messages_received: 11, messages_sent: 20, cpu_ms: 1500, ..Counters::default() };
+        let counters = Counters {
+            handshakes: 5,
+            messages_received: 11,
+            messages_sent: 20,
+            cpu_ms: 1500,
+            ..Counters::default()
+        };
         let expected = Totals {
             version: "1.2.3".to_owned(),
             is_draining: true,

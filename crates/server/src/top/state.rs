@@ -23,10 +23,7 @@ pub(super) enum Mode {
     /// The next one closes the help.
     Help,
     /// Yes or no: is this connection to be closed?
-    Confirm {
-        id: String,
-        client: String,
-    },
+    Confirm { id: String, client: String },
 }
 
 /// The line at the bottom.

@@ -7,7 +7,9 @@ use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Text};
-use ratatui::widgets::{Block, Cell, Clear, Paragraph, RenderDirection, Row, Sparkline, Table, TableState, Wrap};
+use ratatui::widgets::{
+    Block, Cell, Clear, Paragraph, RenderDirection, Row, Sparkline, Table, TableState, Wrap,
+};
 
 use super::columns::{self, Column};
 use super::format;
@@ -35,13 +37,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, table: &mut TableState)
     let (header, bottom) = if height < HEADER_FROM { (0, 0) } else { (2, 1) };
     let sparkline = if height < SPARKLINE_FROM { 0 } else { SPARKLINE_HEIGHT };
     let heights = [header, sparkline].map(Constraint::Length);
-    let [header, sparkline, middle, bottom] = Layout::vertical([
-        heights[0],
-        heights[1],
-        Constraint::Min(0),
-        Constraint::Length(bottom),
-    ])
-    .areas(frame.area());
+    let [header, sparkline, middle, bottom] =
+        Layout::vertical([heights[0], heights[1], Constraint::Min(0), Constraint::Length(bottom)])
+            .areas(frame.area());
     frame.render_widget(Paragraph::new(header_text(state)), header);
     draw_sparkline(frame, state, sparkline);
     draw_table(frame, state, table, middle);
@@ -50,7 +48,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, table: &mut TableState)
         Mode::Table => {}
         Mode::Help => draw_box(frame, " keys ", HELP),
         Mode::Confirm { id, client } => {
-            let question = format!("Close connection {id} of {client}?\n\ny or Enter: yes, any other key: no");
+            let question =
+                format!("Close connection {id} of {client}?\n\ny or Enter: yes, any other key: no");
             draw_box(frame, " close ", &question);
         }
     }
@@ -103,7 +102,10 @@ fn draw_sparkline(frame: &mut Frame<'_>, state: &State, area: Rect) {
 fn draw_table(frame: &mut Frame<'_>, state: &State, table: &mut TableState, area: Rect) {
     let columns = columns::that_fit(area.width);
     let titles = columns.iter().map(|column| aligned(column, column.title.to_owned()));
-    let rows = state.rows().iter().map(|row| Row::new(columns.iter().map(|column| aligned(column, column.cell(row)))));
+    let rows = state
+        .rows()
+        .iter()
+        .map(|row| Row::new(columns.iter().map(|column| aligned(column, column.cell(row)))));
     let widths = columns.iter().map(|column| match column.grows {
         true => Constraint::Min(column.width),
         false => Constraint::Length(column.width),

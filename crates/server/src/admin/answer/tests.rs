@@ -85,7 +85,9 @@ fn a_close_that_cannot_be_sent_is_refused() {
 
 #[test]
 fn unknown_paths_are_404_and_wrong_methods_405_with_the_right_ones() {
-    for path in ["/", "/healthz/", "/metric", "/connections/", "/connections//close", "/connections/1/2/close"] {
+    for path in
+        ["/", "/healthz/", "/metric", "/connections/", "/connections//close", "/connections/1/2/close"]
+    {
         assert_refused(get(path), 404, &["/healthz", "/connections/ID/close"]);
     }
     for (method, target, allowed) in [
@@ -110,7 +112,8 @@ fn a_page_can_neither_post_across_sites_nor_ask_under_a_name_of_its_own() {
     assert_eq!(ask("POST", path, &[("content-type", "application/json")], "{}"), Ok(close(1001, "")));
     let access = Access::new("127.0.0.1:9999".parse().unwrap(), None).unwrap();
     let asked = |target: &str| {
-        let (parts, ()) = Request::builder().uri(target).header("host", "evil.example").body(()).unwrap().into_parts();
+        let (parts, ()) =
+            Request::builder().uri(target).header("host", "evil.example").body(()).unwrap().into_parts();
         question(&parts, b"", &access)
     };
     assert_refused(asked("/connections"), 403, &["evil.example", "127.0.0.1:9999"]);

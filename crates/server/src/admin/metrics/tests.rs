@@ -28,8 +28,13 @@ fn two_shards() -> Fake {
 
 /// The labels of a sample, `le` of a histogram left out.
 fn label_names(sample: &str) -> BTreeSet<&str> {
-    let inside = sample.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(labels, _)| labels);
-    inside.split(',').filter_map(|label| Some(label.split_once('=')?.0)).filter(|name| *name != "le").collect()
+    let inside =
+        sample.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(labels, _)| labels);
+    inside
+        .split(',')
+        .filter_map(|label| Some(label.split_once('=')?.0))
+        .filter(|name| *name != "le")
+        .collect()
 }
 
 /// Name as it is queried, with type and labels.
@@ -43,7 +48,8 @@ fn printed(text: &str) -> BTreeMap<String, String> {
                 _ => family.to_owned(),
             };
             let series = if kind == "histogram" { format!("{name}_sum") } else { name.clone() };
-            let is_sample = |line: &&str| line.strip_prefix(&series).is_some_and(|rest| rest.starts_with(['{', ' ']));
+            let is_sample =
+                |line: &&str| line.strip_prefix(&series).is_some_and(|rest| rest.starts_with(['{', ' ']));
             let sample = text.lines().find(is_sample).unwrap();
             let labels: Vec<&str> = label_names(sample).into_iter().collect();
             (name, format!("{kind} {}", labels.join(", ")))
@@ -91,9 +97,13 @@ fn counts_are_found_under_their_shard_and_label() {
 #[test]
 fn turn_times_are_a_histogram_in_seconds() {
     let text = text_of(two_shards());
-    let of_shard_0 = |line: &&str| line.starts_with("gannet_turn_time_seconds") && line.contains("shard=\"0\"");
+    let of_shard_0 =
+        |line: &&str| line.starts_with("gannet_turn_time_seconds") && line.contains("shard=\"0\"");
     let lines: Vec<&str> = text.lines().filter(of_shard_0).collect();
-    assert_eq!(lines[..2], ["gannet_turn_time_seconds_sum{shard=\"0\"} 1.5", "gannet_turn_time_seconds_count{shard=\"0\"} 4"]);
+    assert_eq!(
+        lines[..2],
+        ["gannet_turn_time_seconds_sum{shard=\"0\"} 1.5", "gannet_turn_time_seconds_count{shard=\"0\"} 4"]
+    );
     assert_eq!(lines[2], "gannet_turn_time_seconds_bucket{le=\"0.00001\",shard=\"0\"} 2");
     assert_eq!(lines[3], "gannet_turn_time_seconds_bucket{le=\"0.000025\",shard=\"0\"} 3");
     assert_eq!(lines[14], "gannet_turn_time_seconds_bucket{le=\"+Inf\",shard=\"0\"} 4");
