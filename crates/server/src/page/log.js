@@ -65,18 +65,22 @@ function element(name, className, text) {
   return made;
 }
 
+/** The local time of day, with milliseconds. */
+function clock(time) {
+  return `${time.toTimeString().slice(0, 8)}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+}
+
 function row(entry) {
   const item = element('li', entry.direction, '');
   const [sign, word] = MARKS[entry.direction];
   const mark = element('span', 'mark', sign);
   mark.setAttribute('aria-hidden', 'true');
-  const time = element('time', '', entry.time.toISOString().slice(11, 23));
+  const time = element('time', '', clock(entry.time));
   time.dateTime = entry.time.toISOString();
-  time.textContent = `${entry.time.toTimeString().slice(0, 8)}.${String(entry.time.getMilliseconds()).padStart(3, '0')}`;
   const size = element('span', 'size', entry.size === undefined ? '' : bytesText(entry.size));
   const body = element('div', 'body', '');
-  const kind = element('span', 'kind', entry.kind);
-  kind.prepend(element('span', 'unseen', `${word} `));
+  const kind = element('span', 'kind', '');
+  kind.append(element('span', 'unseen', `${word} `), entry.kind);
   item.append(mark, time, kind, size, body);
   if (entry.blob) {
     describeBinary(entry, item, body);
