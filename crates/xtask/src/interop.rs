@@ -1,8 +1,8 @@
 //! Clients that others wrote, against the release binary of `gannet echo`.
 //! Invariant: a client that does not run is named with the reason, and fails the run when it was asked for by name.
 
-mod server;
-mod setup;
+pub(crate) mod server;
+pub(crate) mod setup;
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod autobahn;
+mod browser;
 mod conformance;
 mod interop;
 mod nightly;

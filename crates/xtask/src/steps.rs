@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::nightly::{self, FuzzFlags};
-use crate::{autobahn, interop, smoke, tidy};
+use crate::{autobahn, browser, interop, smoke, tidy};
 
 /// One step of the gate. The order is the order of `ci`: what is cheap to find out comes first, and steps that share
 /// a compilation profile are neighbours.
@@ -35,6 +35,8 @@ pub(crate) enum Step {
         #[arg(long, value_enum)]
         peer: Option<interop::Peer>,
     },
+    /// The server and its page work in Chromium; skipped where that cannot be had.
+    Browser,
     /// The protocol's tests under Miri, which take it many minutes: not a step of `ci`.
     Miri,
     /// The fuzz targets find nothing in a few seconds each; skipped without a nightly compiler and cargo-fuzz.
@@ -43,7 +45,7 @@ pub(crate) enum Step {
 
 impl Step {
     /// Every step, in the order of `ci`.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Tidy,
         Self::Clippy,
@@ -53,6 +55,7 @@ impl Step {
         Self::BenchSmoke,
         Self::AutobahnSample,
         Self::Interop { peer: None },
+        Self::Browser,
         Self::Fuzz(FuzzFlags::CI),
     ];
 
@@ -67,6 +70,7 @@ impl Step {
             Self::BenchSmoke => "bench-smoke",
             Self::AutobahnSample => "autobahn-sample",
             Self::Interop { .. } => "interop",
+            Self::Browser => "browser",
             Self::Miri => "miri",
             Self::Fuzz(_) => "fuzz",
         }
@@ -85,6 +89,7 @@ impl Step {
             Self::BenchSmoke => cargo(root, &["bench", "--quiet", "--", "--test"]),
             Self::AutobahnSample => autobahn::run_sample(root),
             Self::Interop { peer } => interop::run(root, peer),
+            Self::Browser => browser::run(root),
             Self::Miri => nightly::miri(root),
             Self::Fuzz(flags) => nightly::fuzz(root, flags),
         }

@@ -55,8 +55,12 @@ impl Drop for Server {
     }
 }
 
-/// This program lies in the debug directory of the target directory, the server in its neighbour.
-fn release_binary() -> Result<PathBuf, String> {
+/// Where the release binary of the server is: this program lies in the debug directory of the target directory, the
+/// server in its neighbour.
+///
+/// # Errors
+/// Where this program lies is unknown.
+pub(crate) fn release_binary() -> Result<PathBuf, String> {
     let this = std::env::current_exe().map_err(|error| format!("where xtask lies is unknown: {error}"))?;
     let target = this.ancestors().nth(2).ok_or("xtask does not lie in a target directory")?;
     Ok(target.join("release").join("gannet"))

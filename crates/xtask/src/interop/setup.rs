@@ -46,7 +46,7 @@ impl Script {
 }
 
 /// The number in the line `ok N checks`; none when nothing was checked.
-fn checks_in(stdout: &str) -> Option<u64> {
+pub(crate) fn checks_in(stdout: &str) -> Option<u64> {
     let checks = stdout.trim().strip_prefix("ok ")?.strip_suffix(" checks")?;
     checks.parse().ok().filter(|&checks| checks > 0)
 }
@@ -88,22 +88,31 @@ fn python(root: &Path) -> Result<Script, String> {
 
 fn ws(root: &Path) -> Result<Script, String> {
     node_version()?;
-    let directory = root.join(INSTALLED).join(format!("ws-{WS}"));
+    Ok(Script {
+        name: format!("ws {WS} for Node"),
+        program: "node".into(),
+        arguments: vec![root.join(SCRIPTS).join("node_ws.mjs")],
+        node_path: Some(node_package(root, "ws", WS)?),
+        always_offers: false,
+    })
+}
+
+/// Installs a package for Node, if it is not there; gives the directory in which Node finds it (`NODE_PATH`).
+///
+/// # Errors
+/// What npm printed.
+pub(crate) fn node_package(root: &Path, name: &str, version: &str) -> Result<PathBuf, String> {
+    let directory = root.join(INSTALLED).join(format!("{name}-{version}"));
     let node_path = directory.join("node_modules");
-    if !succeeds(Command::new("node").args(["-e", "require('ws')"]).env("NODE_PATH", &node_path)) {
-        let package = format!("ws@{WS}");
+    let probe = format!("require('{name}')");
+    if !succeeds(Command::new("node").args(["-e", &probe]).env("NODE_PATH", &node_path)) {
+        let package = format!("{name}@{version}");
         let quiet = ["--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"];
         output_of(
             Command::new("npm").arg("install").args(quiet).arg("--prefix").arg(&directory).arg(package),
         )?;
     }
-    Ok(Script {
-        name: format!("ws {WS} for Node"),
-        program: "node".into(),
-        arguments: vec![root.join(SCRIPTS).join("node_ws.mjs")],
-        node_path: Some(node_path),
-        always_offers: false,
-    })
+    Ok(node_path)
 }
 
 fn node_itself(root: &Path) -> Result<Script, String> {
@@ -126,7 +135,11 @@ fn node_itself(root: &Path) -> Result<Script, String> {
     })
 }
 
-fn node_version() -> Result<String, String> {
+/// The version of Node.
+///
+/// # Errors
+/// There is none on the path.
+pub(crate) fn node_version() -> Result<String, String> {
     let version = output_of(Command::new("node").args(["-p", "process.versions.node"]));
     Ok(version.map_err(|error| format!("no node on the path: {error}"))?.trim().to_owned())
 }
@@ -137,7 +150,10 @@ fn succeeds(command: &mut Command) -> bool {
 }
 
 /// What `command` prints on standard output.
-fn output_of(command: &mut Command) -> Result<String, String> {
+///
+/// # Errors
+/// It does not start, or it fails; with what it printed.
+pub(crate) fn output_of(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{program} did not start: {error}"))?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
