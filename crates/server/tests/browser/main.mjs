@@ -25,7 +25,7 @@ const echo = (...flags) => Gannet.start(options.gannet, ['echo', '--listen', '12
 async function echoServer(browser) {
   const plain = await echo();
   await page.answers(plain);
-  await page.conversation(browser, plain, false);
+  await page.conversation(browser, plain, { extension: false });
   await page.binaries(browser, plain);
   await page.fullLog(browser, plain);
   await page.roundTrips(browser, plain);
@@ -43,7 +43,7 @@ async function echoServer(browser) {
 
   const compressing = await echo('--compression', 'shared', '--max-message-bytes', '20000000');
   await extensions(browser, compressing, 'permessage-deflate');
-  await page.conversation(browser, compressing, true);
+  await page.conversation(browser, compressing, { extension: true });
   await everySize(browser, compressing, 'ws');
   await pictures(browser, compressing, options.pictures);
   await compressing.stop();
