@@ -7,6 +7,7 @@ mod apps;
 mod escape;
 mod flags;
 mod logging;
+mod page;
 mod top;
 
 use std::io::{self, Write};

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn the_page_has_one_script_and_one_style_and_both_end_where_they_must() {
-        for (start, content, end) in [("<style>", STYLE, "</style>"), ("<script type=\"module\">", SCRIPT, "</script>")]
+        for (start, content, end) in
+            [("<style>", STYLE, "</style>"), ("<script type=\"module\">", SCRIPT, "</script>")]
         {
             assert_eq!(text().matches(end).count(), 1, "{end}");
             assert!(text().contains(&[start, content, end].concat()), "{start}");

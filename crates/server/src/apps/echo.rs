@@ -1,6 +1,8 @@
-//! Echo: text and binary come back as they came, on every path.
+//! Echo: text and binary come back as they came, on every path; `/` is the page.
 
-use gannet::{Context, Handler, Message, Request, Upgrade};
+use gannet::{Context, Handler, HttpResponse, Message, Request, Upgrade};
+
+use crate::page;
 
 /// The echo application; it keeps no state.
 #[derive(Debug)]
@@ -11,6 +13,10 @@ impl Handler for Echo {
 
     fn on_upgrade(&mut self, _request: &Request<'_>) -> Upgrade<()> {
         Upgrade::accept(())
+    }
+
+    fn on_http(&mut self, request: &Request<'_>) -> HttpResponse {
+        page::respond(request).unwrap_or_else(HttpResponse::upgrade_required)
     }
 
     fn on_message(&mut self, context: &mut Context<'_>, _state: &mut (), message: Message<'_>) {

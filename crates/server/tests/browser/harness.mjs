@@ -101,12 +101,11 @@ export class Tab {
 
   /** Waits until the element has this text, then counts it as a check. */
   async shows(id, expected) {
-    const what = `text of #${id}`;
-    checks.current = `${what} to become ${expected}`;
-    const matches = ([name, pattern]) => new RegExp(pattern).test(document.getElementById(name).textContent);
-    const pattern = expected instanceof RegExp ? expected.source : `^${RegExp.escape?.(expected) ?? escaped(expected)}$`;
-    await this.page.waitForFunction(matches, [id, pattern]);
-    checks.equal(what, true, true);
+    checks.current = `text of #${id} to become ${expected}`;
+    const pattern = expected instanceof RegExp ? expected.source : `^${escaped(expected)}$`;
+    const matches = ([name, source]) => new RegExp(source).test(document.getElementById(name).textContent);
+    const came = await this.page.waitForFunction(matches, [id, pattern]).then(() => true, () => false);
+    checks.equal(`text of #${id}`, came ? expected : await this.text(id), expected);
   }
 
   /** Waits for a row of this kind in the log of the page that contains `text`, then counts it as a check. */
