@@ -48,19 +48,34 @@ fn hash_source(text: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
-/// The page for `/` and `/index.html`, and nothing for other paths.
+/// The page for `/` and `/index.html`, the icon that browsers ask for by themselves, and nothing for other paths.
 pub(crate) fn respond(request: &Request<'_>) -> Option<HttpResponse> {
-    matches!(request.path(), "/" | "/index.html").then(page)
+    match request.path() {
+        "/" | "/index.html" => Some(page()),
+        "/favicon.ico" => Some(icon()),
+        _ => None,
+    }
 }
 
 /// The page, on whatever path it was asked for.
 pub(crate) fn page() -> HttpResponse {
+    ours()
+        .with_header("Content-Security-Policy", &PAGE.policy)
+        .with_body("text/html; charset=utf-8", Arc::clone(&PAGE.body))
+}
+
+/// Its type counts, not the ending of its path.
+fn icon() -> HttpResponse {
+    ours()
+        .with_header("Content-Security-Policy", "default-src 'none'")
+        .with_body("image/svg+xml", ICON.as_bytes())
+}
+
+fn ours() -> HttpResponse {
     HttpResponse::new(200)
         .with_header("Cache-Control", "no-cache")
-        .with_header("Content-Security-Policy", &PAGE.policy)
         .with_header("Referrer-Policy", "no-referrer")
         .with_header("X-Content-Type-Options", "nosniff")
-        .with_body("text/html; charset=utf-8", Arc::clone(&PAGE.body))
 }
 
 #[cfg(test)]

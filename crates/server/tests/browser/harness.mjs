@@ -70,9 +70,9 @@ export class Gannet {
 }
 
 /** Starts the browser at this path; certificates need no authority. */
-export function launch(executablePath) {
+export function launch(executablePath, flags = []) {
   // --no-sandbox: Chromium has no sandbox for root, and the pages are ours.
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--headless=new'] });
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--headless=new', ...flags] });
 }
 
 /** A page and what it complained about: errors and warnings of the console, exceptions, breaches of its policy. */

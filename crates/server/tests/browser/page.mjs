@@ -29,6 +29,7 @@ export async function answers(server) {
   const head = await get('/', 'HEAD');
   checks.equal('length told to HEAD /', head.headers.get('content-length'), String(Buffer.byteLength(body)));
   checks.equal('body for HEAD /', await head.text(), '');
+  checks.equal('type of the icon', (await get('/favicon.ico')).headers.get('content-type'), 'image/svg+xml');
   checks.equal('status of /echo without Upgrade', (await get('/echo')).status, 426);
 }
 
